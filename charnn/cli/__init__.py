@@ -1,0 +1,120 @@
+"""Command-line words enter, an exit code leaves: one module a command, found and imported only when it is called.
+
+This is the one place where errors become exit codes (see ``charnn/errors.py``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from charnn.errors import CharnnError, printable
+
+COMMANDS = {
+    "train": "Train a network on a text.",
+    "sample": "Let a trained network write.",
+    "inspect": "Loss curves and facts of runs.",
+    "runs": "A table of the runs there are.",
+}
+"""Every command with the first line of its help; the module has the command's name."""
+
+EPILOG = """\b
+Examples:
+  charnn train corpus.txt
+  charnn sample --temperature 0.8
+  charnn inspect
+"""
+
+
+class Commands(click.Group):
+    """Commands by name, imported when needed; a near miss is suggested."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"charnn.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"Did you mean {close[0]}?" if close else f"Commands: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"no such command: {printable(args[0])[:80]}. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, from the names above: nothing is imported for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="charnn", message="charnn %(version)s")
+def main() -> None:
+    """Train a character-level recurrent network on any text, then let it write."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; every failure is told on standard error in at most a screen."""
+    try:
+        code = main.main(list(arguments), prog_name="charnn", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except Exception as error:
+        if os.environ.get("CHARNN_DEBUG") == "1":
+            raise
+        return _report(error)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.Abort):
+        return 130
+    if isinstance(error, click.ClickException):
+        error.show(sys.stderr)
+        return error.exit_code
+    if isinstance(error, CharnnError):
+        tell(f"Error: {error.message}")
+        if error.hint:
+            tell(f"  {error.hint}")
+        return error.exit_code
+    if isinstance(error, OSError):
+        return _report_os_error(error)
+    if isinstance(error, MemoryError):
+        tell("Error: not enough memory")
+        tell("  try a smaller --hidden, --batch-size or --seq-length")
+        return 6
+    tell(f"Error: a bug in charnn: {type(error).__name__}: {printable(str(error))[:300]}")
+    tell("  run again with CHARNN_DEBUG=1 to see where, and report it")
+    return 1
+
+
+def _report_os_error(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError) or error.errno == errno.EPIPE:
+        # The reader is gone: nothing is left to say, nor to flush when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    where = f": {printable(str(error.filename))}" if error.filename else ""
+    tell(f"Error: {error.strerror or error}{where}")
+    return 6
+
+
+def tell(message: str) -> None:
+    """A note or an error, to standard error; a standard error that is gone is no reason to fail."""
+    with contextlib.suppress(OSError):
+        click.echo(message, err=True)

@@ -1,0 +1,123 @@
+"""Options of the configuration enter, click options leave, and back: the flags of ``train`` and what they set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from charnn.config import KEYS, OPTIONS, Setting
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FLAGS = {
+    "Network": {
+        "--cell": "cell",
+        "--activation": "activation",
+        "--layers": "layers",
+        "--hidden": "hidden_size",
+        "--embedding": "embedding_size",
+        "--dropout": "dropout",
+    },
+    "Length": {
+        "--epochs": "epochs",
+        "--steps": "steps",
+        "--budget": "budget",
+    },
+    "Optimization": {
+        "--seq-length": "seq_length",
+        "--batch-size": "batch_size",
+        "--optimizer": "optimizer",
+        "--lr": "learning_rate",
+        "--schedule": "schedule",
+        "--clip": "clip_norm",
+        "--clip-value": "clip_value",
+        "--seed": "seed",
+    },
+    "Text": {
+        "--val-fraction": "val_fraction",
+        "--test-fraction": "test_fraction",
+        "--tokens": "tokens",
+        "--encoding": "encoding",
+        "--normalize": "normalize",
+    },
+    "Records": {
+        "--validate-every": "validate_every",
+        "--checkpoint-every": "checkpoint_every",
+    },
+}
+"""Flags of ``charnn train`` by group, and the option each one sets. All other options are reached with --set."""
+
+METAVARS = {
+    "budget": "TIME",
+    "encoding": "NAME",
+    "epochs": "X",
+    "learning_rate": "X",
+    "clip_norm": "NORM",
+    "clip_value": "X",
+    "dropout": "P",
+    "val_fraction": "P",
+    "test_fraction": "P",
+}
+
+
+class GroupedCommand(click.Command):
+    """A command whose help shows its options under the headings of ``FLAGS``."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        headings = {flag: heading for heading, flags in FLAGS.items() for flag in flags}
+        groups: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(headings.get(param.opts[0], "Options"), []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def config_flags(command: F) -> F:
+    """Decorate a command with all ``FLAGS``; their values arrive as text, to be checked by the configuration."""
+    for flags in reversed(FLAGS.values()):
+        for flag, key in reversed(flags.items()):
+            spec = OPTIONS[KEYS[key]]
+            choices = spec.metadata.get("choices")
+            names = list(choices() if callable(choices) else choices or ())
+            metavar = "|".join(names) or METAVARS.get(key, "N")
+            shown = "" if spec.default is None else f"  [default: {spec.default}]"
+            help_text = spec.metadata["help"][:1].upper() + spec.metadata["help"][1:] + "." + shown
+            command = click.option(
+                flag, key, metavar=metavar, help=help_text, shell_complete=lambda c, p, i, n=names: _starting(n, i)
+            )(command)
+    return command
+
+
+def _starting(names: list[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def flag_settings(values: dict[str, Any]) -> dict[str, Setting]:
+    """The settings that were given as flags."""
+    flags = {key: flag for group in FLAGS.values() for flag, key in group.items()}
+    return {KEYS[key]: Setting(value, flags[key]) for key, value in values.items() if value is not None}
+
+
+def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Runs under runs/ for the shell, then any path."""
+    from click.shell_completion import CompletionItem
+
+    folders = sorted(Path("runs").glob("*/checkpoints")) if Path("runs").is_dir() else []
+    names = [str(folder.parent) for folder in folders]
+    matches: list[Any] = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return matches or [CompletionItem(incomplete, type="file")]
+
+
+def complete_presets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """The presets in configs/ for the shell, then any path."""
+    from click.shell_completion import CompletionItem
+
+    names = sorted(str(path) for path in Path("configs").glob("*.yaml"))
+    matches: list[Any] = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return matches or [CompletionItem(incomplete, type="file")]

@@ -1,0 +1,136 @@
+"""charnn train: texts and options enter, a trained run leaves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charnn.cli import tell
+from charnn.cli.options import GroupedCommand, complete_presets, complete_runs, config_flags, flag_settings
+from charnn.cli.signals import StopSignals
+from charnn.config import Resolved, Setting, parse_assignment, read_file, resolve
+from charnn.errors import CharnnError, ConfigError
+
+if TYPE_CHECKING:
+    from charnn.run import TrainingRun
+
+EPILOG = """\b
+Examples:
+  charnn train corpus.txt
+  charnn train corpus.txt --cell gru --hidden 256 --budget 10m
+  charnn train --resume runs/corpus-lstm-1 --epochs 40
+"""
+
+
+@click.command("train", cls=GroupedCommand, epilog=EPILOG)
+@click.argument("corpus", nargs=-1, type=click.Path())
+@click.option("-o", "--out", metavar="RUN", help="Run folder to make.  [default: runs/<corpus>-<cell>-<n>]")
+@click.option(
+    "-c", "--config", "file", metavar="FILE", help="YAML file; flags win over it.", shell_complete=complete_presets
+)
+@click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True, help="Set any option there is.")
+@click.option("--resume", metavar="RUN", help="Go on exactly where a run stopped.", shell_complete=complete_runs)
+@click.option("--init-from", metavar="RUN", help="Start from another run's weights.", shell_complete=complete_runs)
+@click.option("--dry-run", is_flag=True, help="Show what would be trained, and with which values.")
+@config_flags
+def command(
+    corpus: tuple[str, ...],
+    out: str | None,
+    file: str | None,
+    assignments: tuple[str, ...],
+    resume: str | None,
+    init_from: str | None,
+    dry_run: bool,
+    **flags: str | None,
+) -> int:
+    """Train a network on CORPUS: text files, folders of them, or - for standard input.
+
+    The run is saved as it goes. Ctrl-C saves and stops; --resume goes on as if nothing had happened.
+    """
+    layers = [read_file(Path(file))] if file else []
+    layers += [parse_assignment(text) for text in assignments]
+    layers.append(flag_settings(flags))
+    if resume is not None:
+        if out or init_from or dry_run:
+            raise ConfigError("--resume goes without --out, --init-from and --dry-run")
+        return _train(lambda stop: _resume(Path(resume), layers, corpus))
+    resolved = resolve(*layers)
+    if not corpus:
+        raise ConfigError("no text to train on", "charnn train TEXT, or charnn train --resume RUN")
+    if dry_run:
+        return _dry_run(resolved, corpus)
+    return _train(lambda stop: _create(resolved, corpus, out, init_from, stop))
+
+
+class _Stopped(CharnnError):
+    """A signal came while the text was being read: there is nothing to save yet."""
+
+
+def _create(
+    resolved: Resolved, corpus: tuple[str, ...], out: str | None, init_from: str | None, signals: StopSignals
+) -> TrainingRun:
+    from charnn import run as runs
+    from charnn import snapshot
+    from charnn.terminal.training import reading_progress
+
+    def stop() -> None:
+        if signals():
+            raise _Stopped("stopped before training began; nothing was kept")
+
+    initial = None if init_from is None else snapshot.load_snapshot(Path(init_from), warn=_warn)
+    with reading_progress() as progress:
+        return runs.create(
+            resolved,
+            corpus,
+            None if out is None else Path(out),
+            stdin=sys.stdin.buffer,
+            initial=initial,
+            notice=_note,
+            progress=progress,
+            stop=stop,
+        )
+
+
+def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...]) -> TrainingRun:
+    from charnn import run as runs
+
+    settings: Mapping[str, Setting] = {name: setting for layer in layers for name, setting in layer.items()}
+    return runs.resume(path, settings, corpus, warn=_warn)
+
+
+def _train(opened: Any) -> int:
+    """Open the run, train it before the reader's eyes, and say what to do next."""
+    from charnn.terminal.training import Display
+    from charnn.trainer import Trainer
+
+    with StopSignals() as signals:
+        try:
+            run = opened(signals)
+        except _Stopped as stopped:
+            tell(stopped.message)
+            return signals.exit_code
+        with run, Display(run) as display:
+            signals.restore = display.close
+            for record in Trainer(run, should_stop=signals).train():
+                display.show(record)
+        return signals.exit_code
+
+
+def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:
+    from charnn.run import plan
+    from charnn.terminal.reports import print_plan
+
+    print_plan(plan(resolved, corpus, sys.stdin.buffer), resolved)
+    return 0
+
+
+def _note(message: str) -> None:
+    tell(f"Note: {message}")
+
+
+def _warn(message: str) -> None:
+    tell(f"Warning: {message}")

@@ -1,0 +1,277 @@
+"""Inputs for T time steps of B streams enter, hidden states leave; gradients come back the same way.
+
+The layers own the weights, the buffers, time, and every matrix product; a cell (``charnn/cells``) adds the elementwise
+part of one step. All products that do not depend on the previous state are taken out of the time loop: inside it
+remain, forward, one product of the previous h with Wh, and backward, one product with its transpose.
+
+Shapes, here and in every module: T time, B batch, N = T * B, V vocabulary, E embedding, D input size, H hidden size,
+G gates, S sigmoid gates. ``dX`` is the gradient of the loss with respect to X.
+
+    parameters         (D, G, H)      weights: from input d to gate g of unit h
+    pre-activations    (G, T, B, H)   gate-major: every gate of every step is one contiguous block
+    their gradients    (T, B, G, H)   row-major: one row per character, so that a product sums over the gates as well
+
+``pack`` copies the weights once per update into the layout that the products like best, with the 1/2 of the sigmoids
+(see ``cells/base.py``) folded in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from charnn.cells import Array, Cell, Views
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def gate_scale(cell: Cell, dtype: npt.DTypeLike) -> Array:
+    """The factor of each gate's pre-activations: 1/2 for the leading sigmoids, 1 for the rest. Shape (G,)."""
+    scale = np.ones(len(cell.gates), dtype)
+    scale[: cell.sigmoids] = 0.5
+    return scale
+
+
+class Layer:
+    """Parameters by name. ``bind`` hands a layer views into the model's flat vector; ``pack`` follows every change."""
+
+    shapes: Shapes
+
+    def bind(self, parameters: Mapping[str, Array]) -> None:
+        self.p = Views(**parameters)
+
+    def pack(self) -> None:
+        """Copy the parameters into the layout of the products; to be called after every change of them."""
+        raise NotImplementedError
+
+
+class CharacterProjection(Layer):
+    """Character ids (N,) -> pre-activations (G, N, H) of the first recurrent layer.
+
+    A one-hot vector times Wx is a row of Wx, so nothing is multiplied: the pre-activations of all V characters are a
+    table, made once per update, and the input is looked up in it. With an embedding the table is embedding @ Wx.
+    """
+
+    def __init__(self, cell: Cell, vocabulary_size: int, embedding_size: int, hidden_size: int, dtype: npt.DTypeLike):
+        V, E, G, H = vocabulary_size, embedding_size, len(cell.gates), hidden_size
+        self.shapes = {"Wx": (E or V, G, H), "b": (G, H)}
+        if E:
+            self.shapes = {"embedding": (V, E), **self.shapes}
+        self.embedding_size = E
+        self.scale = gate_scale(cell, dtype)[:, None, None]  # (G, 1, 1)
+        self.table = np.empty((G, V, H), dtype)
+
+    def pack(self) -> None:
+        Wx = self.p.Wx.transpose(1, 0, 2)  # (G, E or V, H)
+        if self.embedding_size:
+            np.matmul(self.p.embedding, Wx * self.scale, out=self.table)
+        else:
+            np.multiply(Wx, self.scale, out=self.table)
+        self.table += self.p.b[:, None] * self.scale
+
+    def forward(self, ids: Array, a: Array) -> None:
+        """Fill ``a`` (G, N, H) with the rows of ``ids`` (N,)."""
+        for table, rows in zip(self.table, a, strict=True):
+            np.take(table, ids, axis=0, out=rows, mode="clip")
+
+    def backward(self, ids: Array, da: Array, g: Views) -> None:
+        """Gradients of the parameters from ``da`` (N, G * H)."""
+        V, GH = self.table.shape[1], da.shape[1]
+        dtable = sum_rows_by_id(ids, da, V)  # (V, G * H)
+        np.sum(dtable, axis=0, out=g.b.reshape(GH))
+        if self.embedding_size:
+            Wx = self.p.Wx.reshape(-1, GH)
+            np.matmul(self.p.embedding.T, dtable, out=g.Wx.reshape(-1, GH))
+            np.matmul(dtable, Wx.T, out=g.embedding)
+        else:
+            np.copyto(g.Wx.reshape(V, GH), dtable)
+
+
+def sum_rows_by_id(ids: Array, rows: Array, count: int) -> Array:
+    """Scatter-add: (count, M) whose line i is the sum of the ``rows`` (N, M) with ``ids`` (N,) equal to i.
+
+    The rows are sorted by id and each run of equal ids is summed, which costs the same for 60 characters and 10,000.
+    """
+    order = np.argsort(ids, kind="stable")
+    present, starts = np.unique(ids[order], return_index=True)
+    sums = np.zeros((count, rows.shape[1]), rows.dtype)
+    sums[present] = np.add.reduceat(rows[order], starts, axis=0)
+    return sums
+
+
+class Projection(Layer):
+    """Outputs of the layer below (N, D) -> pre-activations (G, N, H), for all time steps at once."""
+
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, dtype: npt.DTypeLike):
+        D, G, H = input_size, len(cell.gates), hidden_size
+        self.shapes = {"Wx": (D, G, H), "b": (G, H)}
+        self.scale = gate_scale(cell, dtype)[:, None, None]  # (G, 1, 1)
+        self.Wx = np.empty((G, D, H), dtype)
+        self.WxT = np.empty((G * H, D), dtype)
+        self.b = np.empty((G, 1, H), dtype)
+
+    def pack(self) -> None:
+        np.multiply(self.p.Wx.transpose(1, 0, 2), self.scale, out=self.Wx)
+        np.multiply(self.p.b[:, None], self.scale, out=self.b)
+        np.copyto(self.WxT, self.p.Wx.reshape(self.WxT.shape[::-1]).T)
+
+    def forward(self, x: Array, a: Array) -> None:
+        """Fill ``a`` (G, N, H) from ``x`` (N, D)."""
+        np.matmul(x, self.Wx, out=a)
+        np.add(a, self.b, out=a)
+
+    def backward(self, x: Array, da: Array, g: Views, dx: Array) -> None:
+        """Gradients of the parameters and of ``x``, into ``dx`` (N, D), from ``da`` (N, G * H)."""
+        np.matmul(x.T, da, out=g.Wx.reshape(-1, da.shape[1]))
+        np.sum(da, axis=0, out=g.b.reshape(-1))
+        np.matmul(da, self.WxT, out=dx)
+
+
+class RecurrentWorkspace:
+    """The buffers of one recurrent layer for T steps of B streams, and the views of every step, made once."""
+
+    def __init__(self, cell: Cell, hidden_size: int, T: int, B: int, dtype: npt.DTypeLike):
+        def new(*shape: int) -> Array:
+            return np.zeros(shape, dtype)
+
+        G, S, H, apart = len(cell.gates), cell.sigmoids, hidden_size, cell.apart
+        self.a = new(G, T, B, H)  # pre-activations, then activations
+        self.rec = new(apart, T, B, H)  # recurrent part of the gates kept apart
+        self.states = {name: new(T + 1, B, H) for name in cell.state}  # [0] is the carry
+        self.product = new(G, B, H)
+        kept = {name: new(T, B, H) for name in cell.keeps}
+        scratch = {"t": new(B, H), "ts": new(S, B, H)}
+        self.steps = [
+            Views(
+                **gate_views(cell, self.a[:, t], self.rec[:, t]),
+                **{name: array[t + 1] for name, array in self.states.items()},
+                **{f"{name}_prev": array[t] for name, array in self.states.items()},
+                **{name: array[t] for name, array in kept.items()},
+                **scratch,
+            )
+            for t in range(T)
+        ]
+
+    @property
+    def h(self) -> Array:
+        """The hidden states of all steps (T, B, H)."""
+        return self.states["h"][1:]
+
+    def set_carry(self, carry: Mapping[str, Array]) -> None:
+        for name, array in self.states.items():
+            array[0] = carry[name]
+
+    def carry(self) -> dict[str, Array]:
+        """A copy of the state after the last step: {name: (B, H)}."""
+        return {name: array[-1].copy() for name, array in self.states.items()}
+
+
+class BackwardWorkspace:
+    """The buffers of one layer's backward pass; layers of a model use the same ones, one after the other."""
+
+    def __init__(self, cell: Cell, hidden_size: int, T: int, B: int, dtype: npt.DTypeLike):
+        G, H = len(cell.gates), hidden_size
+        gates, rec = np.zeros((G, B, H), dtype), np.zeros((cell.apart, B, H), dtype)
+        self.d_state = {name: np.zeros((B, H), dtype) for name in cell.state}
+        self.d = Views(**gate_views(cell, gates, rec), **self.d_state)
+        self.product = np.zeros((B, H), dtype)
+        self.da = np.zeros((T * B, G * H), dtype)
+        self.du = self.da if not cell.apart else np.zeros((T * B, G * H), dtype)  # of the recurrent products
+        shape = (T, B, G, H)
+        self.da_steps = list(self.da.reshape(shape).transpose(0, 2, 1, 3))  # T of (G, B, H)
+        self.du_steps = list(self.du.reshape(shape).transpose(0, 2, 1, 3))
+        self.du_rows = list(self.du.reshape(T, B, G * H))
+
+
+def gate_views(cell: Cell, gates: Array, rec: Array) -> dict[str, Array]:
+    """Names for the blocks of ``gates`` (G, B, H) and of the recurrent parts kept apart ``rec`` (apart, B, H)."""
+    names = dict(zip(cell.gates, gates, strict=True))
+    together = len(cell.gates) - cell.apart
+    apart = {f"rec_{name}": block for name, block in zip(cell.gates[together:], rec, strict=True)}
+    return {
+        **names,
+        **apart,
+        "gates": gates,
+        "together": gates[:together],
+        "rec": rec,
+        "sigmoid_gates": gates[: cell.sigmoids],
+    }
+
+
+class Recurrent(Layer):
+    """Pre-activations of all steps -> states of all steps: the time loop, forward and backward."""
+
+    def __init__(self, cell: Cell, hidden_size: int, dtype: npt.DTypeLike):
+        G, H = len(cell.gates), hidden_size
+        self.cell, self.hidden_size, self.dtype = cell, hidden_size, dtype
+        self.shapes = {"Wh": (H, G, H)}
+        if cell.apart:
+            self.shapes["bh"] = (cell.apart, H)
+        self.scale = gate_scale(cell, dtype)[:, None, None]  # (G, 1, 1)
+        self.Wh = np.empty((G, H, H), dtype)
+        self.WhT = np.empty((G * H, H), dtype)
+        self.bh = np.empty((cell.apart, 1, H), dtype)
+
+    def pack(self) -> None:
+        np.multiply(self.p.Wh.transpose(1, 0, 2), self.scale, out=self.Wh)
+        np.copyto(self.WhT, self.p.Wh.reshape(self.WhT.shape[::-1]).T)
+        if self.cell.apart:
+            np.multiply(self.p.bh[:, None], self.scale[-self.cell.apart :], out=self.bh)
+
+    def forward(self, w: RecurrentWorkspace) -> None:
+        """Run the cell over T steps, from the input's part of the pre-activations in ``w.a`` and the carry."""
+        cell_forward, Wh, product = self.cell.forward, self.Wh, w.product
+        together = len(self.cell.gates) - self.cell.apart
+        product_together, product_apart = product[:together], product[together:]
+        for s in w.steps:
+            np.matmul(s.h_prev, Wh, out=product)  # (G, B, H)
+            np.add(s.together, product_together, out=s.together)
+            if self.cell.apart:
+                np.add(product_apart, self.bh, out=s.rec)
+            cell_forward(s)
+
+    def backward(self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views) -> None:
+        """Fill ``b.da`` (N, G * H) and the gradients of the parameters from ``dh`` (T, B, H).
+
+        The gradient of the state after the last step is zero: no gradient enters a chunk from its future. That is the
+        truncation of truncated backpropagation through time (Williams and Peng 1990).
+        """
+        cell_backward, d, WhT, product = self.cell.backward, b.d, self.WhT, b.product
+        for array in b.d_state.values():
+            array.fill(0)
+        for t in reversed(range(len(w.steps))):
+            np.add(d.h, dh[t], out=d.h)
+            cell_backward(w.steps[t], d)
+            np.copyto(b.da_steps[t], d.gates)
+            if self.cell.apart:
+                np.copyto(b.du_steps[t][: -self.cell.apart], d.together)
+                np.copyto(b.du_steps[t][-self.cell.apart :], d.rec)
+            np.matmul(b.du_rows[t], WhT, out=product)  # (B, H), summed over the gates
+            np.add(d.h, product, out=d.h)
+        h_prev = w.states["h"][:-1].reshape(-1, self.hidden_size)  # (N, H)
+        np.matmul(h_prev.T, b.du, out=g.Wh.reshape(self.hidden_size, -1))
+        if self.cell.apart:
+            du_apart = b.du[:, -self.cell.apart * self.hidden_size :]
+            np.sum(du_apart, axis=0, out=g.bh.reshape(-1))
+
+
+class Output(Layer):
+    """Hidden states of the top layer (N, H) -> logits (N, V)."""
+
+    def __init__(self, hidden_size: int, vocabulary_size: int, dtype: npt.DTypeLike):
+        self.shapes = {"W": (hidden_size, vocabulary_size), "b": (vocabulary_size,)}
+        self.WT = np.empty((vocabulary_size, hidden_size), dtype)
+
+    def pack(self) -> None:
+        np.copyto(self.WT, self.p.W.T)
+
+    def forward(self, h: Array, logits: Array) -> None:
+        np.matmul(h, self.p.W, out=logits)
+        np.add(logits, self.p.b, out=logits)
+
+    def backward(self, h: Array, dlogits: Array, g: Views, dh: Array) -> None:
+        np.matmul(h.T, dlogits, out=g.W)
+        np.sum(dlogits, axis=0, out=g.b)
+        np.matmul(dlogits, self.WT, out=dh)

@@ -1,0 +1,396 @@
+"""A run folder is made or opened; model, optimizer, carry, position and history leave, ready to train on.
+
+This is the only place that knows how the parts fit together:
+
+    RUN/config.yaml                              the resolved configuration
+    RUN/corpus.npy                               the ids of the text: a private copy, so that the original may change
+    RUN/metrics.jsonl                            one object a line, see ``Metrics`` in ``charnn/trainer.py``
+    RUN/checkpoints/step-00001000.safetensors    everything needed to go on, or to sample
+    RUN/lock                                     held by whoever trains here
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from charnn import checkpoint, corpus
+from charnn.batches import Batches, Ids
+from charnn.cells import Array
+from charnn.config import LENGTHS, Config, Resolved, Setting, resolve, to_yaml
+from charnn.errors import CheckpointError, ConfigError, CorpusError, StorageError, printable
+from charnn.folder import lock_folder, make_folder, new_folder
+from charnn.model import Carry, CharRNN, Shape
+from charnn.optimizers import Schedule, new_optimizer
+from charnn.snapshot import (
+    RUNS,
+    CorpusFacts,
+    Snapshot,
+    State,
+    Warn,
+    field_of,
+    ignore,
+    model_shape,
+    yardstick_from_json,
+)
+from charnn.vocabulary import Vocabulary
+from charnn.yardstick import Yardstick, measure
+
+
+class TrainingRun:
+    """A run that can go on: all parts of training, and the folder that keeps them.
+
+    ``carry`` holds all B streams; the trainer hands it over before ``save``. Close it, or use it in a ``with``: that
+    gives the folder free for others.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        vocabulary: Vocabulary,
+        facts: CorpusFacts,
+        yardstick: Yardstick | None,
+        lock: IO[bytes] | None,
+    ):
+        self.path, self.config, self.vocabulary, self.facts, self.yardstick = path, config, vocabulary, facts, yardstick
+        self._lock = lock
+        ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint)
+        cut = corpus.split(len(ids), config.data.val_fraction, config.data.test_fraction)
+        self.train_ids: Ids = ids[cut.train]
+        self.validation_ids: Ids = ids[cut.validation]
+        training = config.training
+        self.batches = Batches(self.train_ids, training.batch_size, training.seq_length, training.seed)
+        self.model = CharRNN(model_shape(config.model, len(vocabulary)))
+        settings = dataclasses.asdict(config.optimization)
+        self.schedule = Schedule(**{field.name: settings[field.name] for field in dataclasses.fields(Schedule)})
+        self.optimizer = new_optimizer(settings, self.model.vector)
+        self.carry: Carry = self.model.zero_carry(training.batch_size)
+        self.state = State()
+
+    def __enter__(self) -> TrainingRun:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others train here."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def document(self) -> dict[str, Any]:
+        """What a checkpoint says beside its arrays."""
+        return {
+            "config": self.config.to_json(),
+            "vocabulary": self.vocabulary.to_json(),
+            "corpus": {**dataclasses.asdict(self.facts), "files": list(self.facts.files)},
+            "yardstick": None if self.yardstick is None else dataclasses.asdict(self.yardstick),
+            "parameters": self.model.size,
+            "state": self.state.to_json(),
+        }
+
+    def save(self) -> Path:
+        """Write a checkpoint of this step, then drop those that are no longer needed. Raises StorageError."""
+        arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state.items()}
+        arrays |= {f"carry.{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
+        path = self.checkpoints / checkpoint.checkpoint_name(self.state.step)
+        checkpoint.write(path, arrays, self.document())
+        best = [] if self.state.best_step is None else [self.state.best_step]
+        checkpoint.prune(self.checkpoints, self.config.training.keep, best)
+        return path
+
+    def restore(self, loaded: checkpoint.Checkpoint) -> None:
+        """Take weights, optimizer state, carry and state from a checkpoint of this run. Raises CheckpointError."""
+        self.state = State.from_json(field_of(loaded.document, "state"))
+        groups: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}, "carry": {}}
+        for name, array in loaded.arrays.items():
+            group, _, rest = name.partition(".")
+            groups.setdefault(group, {})[rest] = array
+        self.model.load_state_dict(groups["model"])
+        _copy_all(self.optimizer.state, groups["optimizer"], "optimizer")
+        carry = {f"{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
+        _copy_all(carry, groups["carry"], "carry")
+
+
+def _copy_all(targets: Mapping[str, Array], sources: Mapping[str, Array], what: str) -> None:
+    for name in sorted(targets.keys() | sources.keys()):
+        if name not in targets or name not in sources or targets[name].shape != sources[name].shape:
+            raise CheckpointError(f"the checkpoint's {what}.{name} does not fit the configuration")
+        targets[name][...] = sources[name]
+
+
+def create(
+    resolved: Resolved,
+    corpora: Sequence[str | Path],
+    out: Path | None = None,
+    *,
+    stdin: IO[bytes] | None = None,
+    initial: Snapshot | None = None,
+    notice: Warn = ignore,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], None] | None = None,
+) -> TrainingRun:
+    """Make a new run folder from texts: encode them once, initialise the weights, and write the first checkpoint.
+
+    ``out`` None picks ``runs/<corpus>-<cell>-<n>``. ``initial`` gives the weights to start from. Raises ConfigError if
+    ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left behind then.
+    """
+    model_shape(resolved.config.model, 1)
+    path = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell))
+    try:
+        lock = lock_folder(path)
+        make_folder(path / "checkpoints")
+        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
+        run = TrainingRun(path, config, vocabulary, facts, _yardstick(path, config, vocabulary, facts, stop), lock)
+        run.model.initialise(config.training.seed)
+        if initial is not None:
+            _start_from(run, initial)
+        checkpoint.write_atomically(path / "config.yaml", to_yaml(config).encode())
+        checkpoint.write_atomically(run.metrics_path, b"")
+        return run
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _encode(
+    path: Path,
+    resolved: Resolved,
+    corpora: Sequence[str | Path],
+    stdin: IO[bytes] | None,
+    notice: Warn,
+    progress: Callable[[int, int], None] | None,
+    stop: Callable[[], None] | None,
+) -> tuple[Config, Vocabulary, CorpusFacts]:
+    """Read the texts twice: once to see which characters there are, once to write their ids."""
+    config, data = resolved.config, resolved.config.data
+    with corpus.open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
+        seen = corpus.survey(sources, progress, stop)
+        for text in seen.notices:
+            notice(text)
+        vocabulary = (
+            Vocabulary.bytes_()
+            if data.tokens == "bytes"
+            else Vocabulary.from_code_points(seen.code_points, data.normalize)
+        )
+        config = _fit_batch(resolved, seen.characters, notice)
+        encode_block = vocabulary.encode_code_points
+        fingerprint = corpus.encode(
+            sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
+        )
+    return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
+
+
+def _fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
+    """Check that the text is long enough; a batch size that nobody chose is made to fit instead."""
+    config = resolved.config
+    training, data = config.training, config.data
+    cut = corpus.split(characters, data.val_fraction, data.test_fraction)
+    available = cut.train.stop - cut.train.start
+    held_out = cut.validation.stop - cut.validation.start
+    if data.val_fraction and held_out < 2:
+        raise CorpusError(
+            f"the validation part of a text of {characters:,} characters has only {held_out}",
+            "use a longer text, a larger --val-fraction, or --val-fraction 0",
+        )
+    fitting = (available - 1) // (4 * training.seq_length)
+    if resolved.origins["training.batch_size"] == "default" and 0 < fitting < training.batch_size:
+        notice(f"a short text: {fitting} parallel streams instead of {training.batch_size}")
+        config = dataclasses.replace(config, training=dataclasses.replace(training, batch_size=fitting))
+    Batches(np.broadcast_to(np.uint8(0), available), config.training.batch_size, training.seq_length)
+    return config
+
+
+def _yardstick(
+    path: Path, config: Config, vocabulary: Vocabulary, facts: CorpusFacts, stop: Callable[[], None] | None
+) -> Yardstick | None:
+    """What plain counting reaches on this split; None without a validation part."""
+    cut = corpus.split(facts.characters, config.data.val_fraction, config.data.test_fraction)
+    ids = corpus.open_ids(path / "corpus.npy")
+    train, validation = ids[cut.train], ids[cut.validation]
+    if not len(validation):
+        return None
+    limit = {"train_limit": 2_000_000, "validation_limit": 200_000}
+    return measure(train, validation, len(vocabulary), context=train, stop=stop or (lambda: None), **limit)
+
+
+def _start_from(run: TrainingRun, initial: Snapshot) -> None:
+    """Copy the weights of another run; raises ConfigError that lists what differs."""
+    differences = []
+    ours, theirs = run.model.shape, initial.model.shape
+    for field in dataclasses.fields(Shape):
+        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
+        if field.name != "vocabulary_size" and mine != other:
+            differences.append(f"{field.name} {mine} here, {other} there")
+    missing = set(run.vocabulary.characters) - set(initial.vocabulary.characters)
+    unused = set(initial.vocabulary.characters) - set(run.vocabulary.characters)
+    if run.vocabulary != initial.vocabulary:
+        for what, characters in (("only here", missing), ("only there", unused)):
+            if characters:
+                listed = " ".join(printable(repr(c)) for c in sorted(characters)[:10])
+                differences.append(f"{len(characters)} characters {what}: {listed}")
+        if not missing and not unused:
+            differences.append("tokens or normalization")
+    if differences:
+        raise ConfigError(
+            f"cannot start from {printable(str(initial.path))}: {'; '.join(differences)}",
+            "both runs need the same vocabulary and the same network",
+        )
+    run.model.load_state_dict(initial.model.state_dict())
+
+
+def resume(
+    path: Path, settings: Mapping[str, Setting] | None = None, corpora: Sequence[str] = (), warn: Warn = ignore
+) -> TrainingRun:
+    """Open a run where it stopped. ``settings`` may give a new epochs, steps or budget, and repeat what is as it was.
+
+    Raises ConfigError that lists each option and text that differs, CheckpointError if there is nothing good to resume
+    from, RunBusyError if somebody trains here.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
+    lock = lock_folder(path)
+    try:
+        loaded = checkpoint.newest_good(path / "checkpoints", warn)
+        run = _rebuild(path, loaded, settings or {}, lock)
+        if corpora:
+            _check_corpus(run, corpora)
+        _tidy(run)
+        return run
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _rebuild(
+    path: Path, loaded: checkpoint.Checkpoint, settings: Mapping[str, Setting], lock: IO[bytes]
+) -> TrainingRun:
+    document = loaded.document
+    try:
+        stored = Config.from_json(field_of(document, "config"))
+        vocabulary = Vocabulary.from_json(field_of(document, "vocabulary"))
+        facts = CorpusFacts.from_json(field_of(document, "corpus"))
+        yardstick = yardstick_from_json(field_of(document, "yardstick"))
+    except (ConfigError, CheckpointError) as error:
+        raise CheckpointError(f"{printable(str(loaded.path))}: {error.message}", error.hint) from error
+    run = TrainingRun(path, _with_new_length(stored, settings, path), vocabulary, facts, yardstick, lock)
+    run.restore(loaded)
+    return run
+
+
+def _with_new_length(stored: Config, settings: Mapping[str, Setting], path: Path) -> Config:
+    """The stored configuration with a new length; any other difference is an error."""
+    new, old = resolve(settings).config.to_json(), stored.to_json()
+    changes: list[str] = []
+    length: dict[str, Any] = {}
+    for name in settings:
+        section, _, key = name.partition(".")
+        if key in LENGTHS:
+            length[key] = new[section][key]
+        elif new[section][key] != old[section][key]:
+            changes.append(f"{key} is {old[section][key]}, not {new[section][key]}")
+    if changes:
+        raise ConfigError(
+            f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
+            "leave these options out, or begin a new run with --init-from",
+        )
+    if not length:
+        return stored
+    none: dict[str, Any] = dict.fromkeys(LENGTHS)
+    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, **(none | length)))
+
+
+def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:
+    """Whether these texts are the ones the run was trained on. Raises ConfigError if not."""
+    data = run.config.data
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        with corpus.open_sources(corpora, work, data.encoding, data.tokens, data.normalize) as sources:
+            encode_block, id_type = run.vocabulary.encode_code_points, run.vocabulary.id_type
+            length = run.facts.characters
+            try:
+                same = run.facts.fingerprint == corpus.encode(sources, work / "ids.npy", encode_block, id_type, length)
+            except CorpusError:
+                same = False
+    if not same:
+        raise ConfigError(
+            f"{', '.join(map(printable, corpora))} is not the text that {printable(str(run.path))} was trained on",
+            "leave the text out to go on with the stored one, or begin a new run with --init-from",
+        )
+
+
+def _tidy(run: TrainingRun) -> None:
+    """Remove what a killed process left: temporary files, and metrics that the checkpoint knows nothing of."""
+    for folder in (run.path, run.checkpoints):
+        checkpoint.remove_stale_temporaries(folder)
+    try:
+        with run.metrics_path.open("ab") as file:
+            if file.tell() < run.state.metrics_length:
+                raise CheckpointError(f"{printable(str(run.metrics_path))} is shorter than the checkpoint says")
+            file.truncate(run.state.metrics_length)
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StorageError(f"cannot write {printable(str(run.metrics_path))}: {error.strerror}") from error
+
+
+def _name(corpora: Sequence[str | Path], cell: str) -> str:
+    """How a run's folder is called when nobody says so: <corpus>-<cell>."""
+    first = str(corpora[0]) if corpora else "-"
+    stem = "stdin" if first == "-" else Path(first).resolve().stem
+    clean = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
+    return f"{clean[:64] or 'text'}-{cell}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What training on a text would be: sizes, before anything is written."""
+
+    characters: int
+    train_characters: int
+    vocabulary: int
+    parameters: int
+    steps_per_epoch: int
+    total_steps: int | None
+    """None under a time budget: speed is measured when training begins."""
+
+
+def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = None, notice: Warn = ignore) -> Plan:
+    """Look at the texts and the configuration as ``create`` does, and write nothing. Raises the same errors."""
+    data = resolved.config.data
+    with (
+        tempfile.TemporaryDirectory() as work,
+        corpus.open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
+    ):
+        seen = corpus.survey(sources)
+    V = 256 if data.tokens == "bytes" else len(seen.code_points)
+    config = _fit_batch(resolved, seen.characters, notice)
+    training = config.training
+    cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
+    available = cut.train.stop - cut.train.start
+    text = np.broadcast_to(np.uint8(0), available)
+    per_epoch = Batches(text, training.batch_size, training.seq_length).chunks_per_epoch
+    steps = training.steps
+    if training.epochs is not None:
+        steps = max(1, round(training.epochs * per_epoch))
+    parameters = CharRNN(model_shape(config.model, V)).size
+    return Plan(seen.characters, available, V, parameters, per_epoch, steps)

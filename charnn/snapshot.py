@@ -1,0 +1,276 @@
+"""A run folder or a checkpoint file enters; what it holds leaves: the model to look at or sample, and its figures.
+
+Nothing here writes, locks, or needs the text the run was trained on: a folder may be moved, copied, mounted read-only,
+or be in the middle of its training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charnn import checkpoint
+from charnn.batches import Position
+from charnn.cells import find_cell
+from charnn.config import Config, ModelConfig
+from charnn.errors import CheckpointError, ConfigError, printable
+from charnn.folder import is_busy, read_metrics
+from charnn.model import CharRNN, Shape
+from charnn.vocabulary import Vocabulary
+from charnn.yardstick import Yardstick
+
+RUNS = Path("runs")
+"""Where runs without a given folder go, and where sampling looks for the newest."""
+
+Warn = Callable[[str], None]
+
+
+def ignore(message: str) -> None:
+    """A ``Warn`` that says nothing."""
+
+
+def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
+    """The network that a configuration describes. Raises ConfigError where the cell has no such activation."""
+    choices = find_cell(config.cell).activations
+    chosen = "" if config.activation == "auto" else config.activation
+    if chosen and chosen not in choices:
+        raise ConfigError(f"a {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none'}")
+    return Shape(
+        vocabulary_size=vocabulary_size,
+        cell=config.cell,
+        activation=chosen,
+        layers=config.layers,
+        hidden_size=config.hidden_size,
+        embedding_size=config.embedding_size,
+    )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What sampling and looking inside need of a checkpoint: the model, its vocabulary, and how it came about."""
+
+    path: Path
+    model: CharRNN
+    vocabulary: Vocabulary
+    config: Config
+    document: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        return int(self.document["state"]["step"])
+
+
+def load_snapshot(path: Path, warn: Warn = ignore, best: bool = False) -> Snapshot:
+    """The model in a run folder (its newest good checkpoint, or with ``best`` the best by validation) or in a file.
+
+    Raises CheckpointError if there is none, or it is damaged.
+    """
+    return _snapshot(read_checkpoint(path, warn, best))
+
+
+def read_checkpoint(path: Path, warn: Warn, best: bool = False) -> checkpoint.Checkpoint:
+    if not path.is_dir():
+        return checkpoint.read(path)
+    newest = checkpoint.newest_good(path / "checkpoints", warn)
+    best_step = field_of(newest.document, "state", "best_step")
+    if not best or best_step in (None, field_of(newest.document, "state", "step")):
+        return newest
+    try:
+        return checkpoint.read(path / "checkpoints" / checkpoint.checkpoint_name(int(best_step)))
+    except CheckpointError as error:
+        warn(f"{error.message}; using the newest instead of the best")
+        return newest
+
+
+def _snapshot(loaded: checkpoint.Checkpoint) -> Snapshot:
+    document = loaded.document
+    try:
+        config = Config.from_json(field_of(document, "config"))
+        vocabulary = Vocabulary.from_json(field_of(document, "vocabulary"))
+        shape = model_shape(config.model, len(vocabulary))
+        weights = {name[6:]: array for name, array in loaded.arrays.items() if name.startswith("model.")}
+        if sum(array.size for array in weights.values()) * 2 < _parameter_count(shape):
+            raise CheckpointError("its configuration describes a larger network than it holds")
+        model = CharRNN(shape)
+        model.load_state_dict(weights)
+    except (ConfigError, CheckpointError) as error:
+        raise CheckpointError(f"{printable(str(loaded.path))}: {error.message}", error.hint) from error
+    return Snapshot(loaded.path, model, vocabulary, config, document)
+
+
+def _parameter_count(shape: Shape) -> int:
+    """A lower bound, computed before anything is allocated for a network that a file only claims to hold."""
+    return shape.layers * shape.hidden_size**2 + shape.hidden_size * shape.vocabulary_size
+
+
+def field_of(document: Mapping[str, Any], *names: str) -> Any:
+    value: Any = document
+    for name in names:
+        if not isinstance(value, Mapping) or name not in value:
+            raise CheckpointError(f"the checkpoint lacks {'.'.join(names)}")
+        value = value[name]
+    return value
+
+
+@dataclass
+class State:
+    """Where training stands, as far as it is numbers: everything the trainer changes from step to step."""
+
+    step: int = 0
+    reported: int = 0
+    """The last step whose metrics and validation, where due, are done."""
+    position: Position = dataclasses.field(default_factory=Position)
+    elapsed: float = 0.0
+    """Seconds of training, over all sittings."""
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    val_loss: float | None = None
+    val_step: int | None = None
+    total_steps: int = 1
+    """The plan: when training ends. Under a time budget it is corrected as training goes."""
+    validate_every: int = 1
+    log_every: int = 1
+    loss_sum: float = 0.0
+    """Sums over the steps since the last line of metrics.jsonl."""
+    summed_steps: int = 0
+    clipped_steps: int = 0
+    timed: float = 0.0
+    """``elapsed`` at the last line of metrics.jsonl."""
+    metrics_length: int = 0
+    """Bytes of metrics.jsonl that belong to this state."""
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Any) -> State:
+        """Raises CheckpointError where a field is missing, unknown or of a wrong type."""
+        try:
+            state = cls(**{**data, "position": Position(**data["position"])})
+        except (TypeError, KeyError) as error:
+            raise CheckpointError(f"the checkpoint's state does not fit: {error}") from error
+        for field in dataclasses.fields(cls):
+            value = getattr(state, field.name)
+            optional = value is None and "None" in str(field.type)
+            kinds = (int, float) if "float" in str(field.type) else (int,)
+            if field.name != "position" and not optional and (isinstance(value, bool) or not isinstance(value, kinds)):
+                raise CheckpointError(f"the checkpoint's state.{field.name} is {value!r}")
+        return state
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What a run remembers of its text."""
+
+    fingerprint: str
+    characters: int
+    files: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, data: Any) -> CorpusFacts:
+        """Raises CheckpointError where a field is missing or of a wrong type."""
+        fingerprint, characters, files = (field_of(data, name) for name in ("fingerprint", "characters", "files"))
+        if not (isinstance(fingerprint, str) and isinstance(characters, int) and isinstance(files, list)):
+            raise CheckpointError("the checkpoint's facts about its text do not fit")
+        return cls(fingerprint, characters, tuple(map(str, files)))
+
+
+def yardstick_from_json(data: Any) -> Yardstick | None:
+    if data is None:
+        return None
+    try:
+        return Yardstick(**{**data, "losses_by_order": tuple(data["losses_by_order"])})
+    except (TypeError, KeyError) as error:
+        raise CheckpointError("the checkpoint's yardstick does not fit") from error
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in figures: losses in nats per character; ``status`` is running, finished or stopped."""
+
+    run: str
+    cell: str
+    layers: int
+    hidden: int
+    parameters: int
+    vocabulary: int
+    step: int
+    epoch: float
+    train_loss: float | None
+    val_loss: float | None
+    best_val_loss: float | None
+    best_step: int | None
+    yardstick_loss: float | None
+    elapsed_seconds: float
+    chars_per_second: float
+    status: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as it looks from outside: its figures, its configuration, and the lines of its metrics."""
+
+    summary: Summary
+    config: Config
+    corpus: CorpusFacts
+    yardstick: Yardstick | None
+    total_steps: int
+    metrics: list[dict[str, Any]]
+    torn: bool
+    """Whether the end of the metrics could not be read."""
+
+
+def read_record(path: Path, warn: Warn = ignore) -> Record:
+    """What a run folder says of itself, whether or not somebody trains in it. Raises CheckpointError."""
+    if not path.is_dir():
+        raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
+    busy = is_busy(path)
+    document = read_checkpoint(path, warn).document
+    metrics, torn = read_metrics(path / "metrics.jsonl")
+    config = Config.from_json(field_of(document, "config"))
+    state = State.from_json(field_of(document, "state"))
+    yardstick = yardstick_from_json(field_of(document, "yardstick"))
+    last: dict[str, Any] = metrics[-1] if metrics else {}
+    characters = state.step * config.training.batch_size * config.training.seq_length
+    summary = Summary(
+        run=str(path),
+        cell=config.model.cell,
+        layers=config.model.layers,
+        hidden=config.model.hidden_size,
+        parameters=field_of(document, "parameters"),
+        vocabulary=len(Vocabulary.from_json(field_of(document, "vocabulary"))),
+        step=state.step,
+        epoch=last.get("epoch", 0.0),
+        train_loss=last.get("train_loss"),
+        val_loss=state.val_loss,
+        best_val_loss=state.best_val_loss,
+        best_step=state.best_step,
+        yardstick_loss=None if yardstick is None else yardstick.loss,
+        elapsed_seconds=round(state.elapsed, 3),
+        chars_per_second=round(characters / state.elapsed, 1) if state.elapsed else 0.0,
+        status="running" if busy else "finished" if state.step >= state.total_steps else "stopped",
+    )
+    facts = CorpusFacts.from_json(field_of(document, "corpus"))
+    return Record(summary, config, facts, yardstick, state.total_steps, metrics, torn)
+
+
+def list_runs(root: Path = RUNS) -> list[Path]:
+    """The run folders directly under ``root``, the one with the newest checkpoint first."""
+    found = []
+    for folder in root.iterdir() if root.is_dir() else []:
+        with contextlib.suppress(OSError):
+            newest = checkpoint.list_checkpoints(folder / "checkpoints")[:1]
+            found += [(path.stat().st_mtime_ns, str(folder)) for path in newest]
+    return [Path(name) for _, name in sorted(found, reverse=True)]
+
+
+def newest_run(root: Path = RUNS) -> Path:
+    """The run that was saved last. Raises CheckpointError if there is none."""
+    runs = list_runs(root)
+    if not runs:
+        raise CheckpointError(f"there is no run under {root}/", "train one first: charnn train TEXT")
+    return runs[0]

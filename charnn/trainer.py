@@ -1,0 +1,391 @@
+"""A training run enters; records of what happens leave, one after the other, while the run is trained and saved.
+
+    chunk -> loss and gradient -> team sum -> clip -> learning rate -> update -> report -> save
+
+The loop prints nothing. Every rank of a team runs it; rank 0 alone writes and yields. Whatever one rank decides by the
+clock or by a signal travels with the gradient, so that all ranks act on it at the same step.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from charnn.batches import scoring_chunks, scoring_streams
+from charnn.cells import Array
+from charnn.errors import DivergenceError, StorageError, printable
+from charnn.model import Carry, Masks, Workspace
+from charnn.optimizers import clip
+from charnn.run import TrainingRun
+from charnn.team import Alone, Team, gather, share
+
+SAVE_EVERY = 60.0
+"""Seconds between checkpoints where no number of steps is given; every validation saves too."""
+
+VALIDATIONS = 10
+"""Validations a run has at least."""
+
+PLAN_SECONDS = 1.0
+"""How long speed is measured before a time budget is turned into a number of steps."""
+
+BLOW_UP = 4.0
+"""A step's loss this many times that of blind guessing is a blow-up."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A step was done: losses in nats per character, seconds, characters per second since the last record."""
+
+    step: int
+    total_steps: int
+    epoch: float
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    clipped: bool
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """One line of metrics.jsonl. ``train_loss`` is the mean over the steps since the line before."""
+
+    step: int
+    epoch: float
+    train_loss: float
+    val_loss: float | None
+    learning_rate: float
+    grad_norm: float
+    clipped: float
+    chars_per_second: float
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The whole validation part was scored; ``best`` says whether never better."""
+
+    step: int
+    loss: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class Validating:
+    """How far a validation has come, from 0 to 1."""
+
+    done: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint is on disk, or could not be written: then ``error`` says why, and training goes on."""
+
+    step: int
+    path: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Training ended: by its plan, or because it was told to stop."""
+
+    step: int
+    stopped: bool
+    saved: bool
+
+
+Record = Progress | Metrics | Validated | Validating | Saved | Finished
+
+
+class Trainer:
+    """The loop over one run, on one rank of a team."""
+
+    def __init__(self, run: TrainingRun, team: Team | None = None, should_stop: Callable[[], bool] = lambda: False):
+        self.run, self.team, self.should_stop = run, team or Alone(), should_stop
+        training = run.config.training
+        self.columns = share(self.team, training.batch_size)
+        B = self.columns.stop - self.columns.start
+        self.workspace = run.model.workspace(training.seq_length, B)
+        self.carry: Carry = [{name: array[self.columns] for name, array in layer.items()} for layer in run.carry]
+        # One message a step, so that ranks meet once: the gradient, then the loss and what rank 0 decided.
+        self.message = np.zeros(run.model.size + 3, run.model.dtype)
+        self.gradient = self.message[:-3]
+        self.gradient_views = run.model.views(self.gradient)
+        self._saved_at = time.monotonic()
+        self._saved_step = -1
+        self._started = time.monotonic() - run.state.elapsed
+        self._last: tuple[float, float, bool] = (0.0, 0.0, False)
+
+    def train(self) -> Iterator[Record]:
+        """Train until the plan is done or ``should_stop`` says so; saves at the end.
+
+        Raises DivergenceError, before the update, when loss or gradient are not finite or blow up, and StorageError
+        when the last save fails.
+        """
+        self._plan()
+        state = self.run.state
+        if self._saved_step < 0 and state.step == 0:
+            yield from self._save()
+        stop = save = False
+        while True:
+            if state.reported < state.step and not stop:
+                stop = yield from self._report()
+                save = save or state.reported == state.val_step
+            done = state.step >= state.total_steps
+            if save or done or stop:
+                yield from self._save(last=done or stop)
+            if done or stop:
+                break
+            progress, stop, save = self._step()
+            yield progress
+        yield Finished(state.step, stopped=not done, saved=self._saved_step == state.step)
+
+    # One step
+
+    def _step(self) -> tuple[Progress, bool, bool]:
+        run, state, config = self.run, self.run.state, self.run.config
+        batches, message = run.batches, self.message
+        x, y = batches.batch(state.position, self.columns)
+        scale = 1 / (batches.batch_size * batches.seq_length)
+        masks = self._masks(x.shape[0])
+        total, carry = run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, scale, masks)
+        message[-3:] = total * scale, self._rank0(self.should_stop), self._rank0(self._save_due)
+        self.team.sum(message)
+        loss, stop, save = (float(value) for value in message[-3:])
+        self._check_finite(loss)
+        norm, clipped = clip(self.gradient, config.optimization.clip_norm, config.optimization.clip_value)
+        rate = run.schedule.rate(state.step, state.total_steps, batches.chunks_per_epoch)
+        run.optimizer.update(run.model.vector, self.gradient, rate, state.step)
+        run.model.pack()
+        state.step += 1
+        state.position = batches.after(state.position)
+        self.carry = carry if state.position.chunk else run.model.zero_carry(x.shape[1])
+        state.loss_sum += loss
+        state.summed_steps += 1
+        state.clipped_steps += clipped
+        state.elapsed = time.monotonic() - self._started
+        self._last = (rate, norm, clipped)
+        progress = Progress(state.step, state.total_steps, self._epoch(), loss, rate, norm, clipped, state.elapsed)
+        return progress, stop > 0, save > 0
+
+    def _rank0(self, question: Callable[[], bool]) -> bool:
+        """The answer of rank 0: the others say no, and the sum carries it to them."""
+        return self.team.rank == 0 and question()
+
+    def _masks(self, T: int) -> Masks:
+        """Dropout masks of this step: drawn for the whole batch from (seed, step, layer), then cut by rank.
+
+        So they need no saved state and do not depend on the number of ranks. One random byte decides one unit, which
+        rounds the probability to a 256th; kept units are scaled up so that the mean stays.
+        """
+        config = self.run.config
+        threshold = round(config.model.dropout * 256)
+        if not threshold:
+            return ()
+        B, H = config.training.batch_size, config.model.hidden_size
+        keep = np.asarray(256 / (256 - threshold), self.run.model.dtype)
+        masks = []
+        for layer in range(config.model.layers):
+            words = np.random.SFC64([config.training.seed, self.run.state.step, layer]).random_raw(-(-T * B * H // 8))
+            kept = words.view(np.uint8)[: T * B * H].reshape(T, B, H)[:, self.columns] >= threshold
+            masks.append(kept * keep)
+        return masks
+
+    def _check_finite(self, loss: float) -> None:
+        guessing = math.log(len(self.run.vocabulary))
+        blown_up = not loss <= BLOW_UP * max(guessing, 1.0)  # true for nan, too
+        if not blown_up and math.isfinite(float(np.dot(self.gradient, self.gradient))):
+            return
+        what = f"the loss is {loss:.4g}, blind guessing {guessing:.2f}" if blown_up else "a gradient is not finite"
+        raise DivergenceError(
+            f"training diverged at step {self.run.state.step + 1}: {what}",
+            f"try a lower --lr or a smaller --clip; the last checkpoint in {printable(str(self.run.path))} is good",
+        )
+
+    def _epoch(self) -> float:
+        position = self.run.state.position
+        return position.epoch + position.chunk / self.run.batches.chunks_per_epoch
+
+    # Reports: validation and metrics
+
+    def _report(self) -> Generator[Record, None, bool]:
+        """Validate and write a line of metrics where due; returns whether training should stop before that is done."""
+        state = self.run.state
+        last = state.step >= state.total_steps
+        validate = len(self.run.validation_ids) > 0 and (last or state.step % state.validate_every == 0)
+        val_loss = None
+        if validate:
+            val_loss = yield from self._validate()
+            if val_loss is None:
+                return True
+            best = state.best_val_loss is None or val_loss < state.best_val_loss
+            if best:
+                state.best_val_loss, state.best_step = val_loss, state.step
+            state.val_loss, state.val_step = val_loss, state.step
+            yield Validated(state.step, val_loss, best)
+        if validate or last or state.step % state.log_every == 0:
+            yield self._log(val_loss)
+        state.reported = state.step
+        if validate:
+            self._correct_plan()
+        return False
+
+    def _validate(self) -> Generator[Record, None, float | None]:
+        """The loss over the whole validation part, in nats per character; None if told to stop meanwhile."""
+        model, ids = self.run.model, self.run.validation_ids
+        streams, T = scoring_streams(len(ids)), self.run.config.training.seq_length
+        columns = share(self.team, streams)
+        sums = np.zeros(3)  # of losses, of characters, stop
+        carry: Carry = model.zero_carry(columns.stop - columns.start)
+        workspaces: dict[int, Workspace] = {}
+        for count, chunk in enumerate(scoring_chunks(ids, self.run.train_ids[-4096:], streams, T)):
+            length = len(chunk.x)
+            if length not in workspaces:
+                workspaces[length] = model.workspace(length, columns.stop - columns.start)
+            carry = reset(carry, chunk.cold[columns])
+            losses, carry = model.losses(chunk.x[:, columns], chunk.y[:, columns], carry, workspaces[length])
+            scored = chunk.scored[:, columns]
+            sums[:2] += losses[scored].sum(dtype=np.float64), scored.sum()
+            told = np.array([float(self._rank0(self.should_stop))])
+            self.team.sum(told)
+            if told[0]:
+                return None
+            if count % 8 == 0 and len(ids):
+                yield Validating(min(1.0, count * T * streams / len(ids)))
+        self.team.sum(sums)
+        return float(sums[0] / sums[1])
+
+    def _log(self, val_loss: float | None) -> Metrics:
+        """One line of metrics.jsonl; the sums begin anew."""
+        state = self.run.state
+        rate, norm, _ = self._last
+        state.elapsed = time.monotonic() - self._started
+        characters = state.summed_steps * self.run.batches.batch_size * self.run.batches.seq_length
+        metrics = Metrics(
+            step=state.step,
+            epoch=round(self._epoch(), 6),
+            train_loss=state.loss_sum / state.summed_steps,
+            val_loss=val_loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            clipped=state.clipped_steps / state.summed_steps,
+            chars_per_second=round(characters / max(1e-9, state.elapsed - state.timed), 1),
+            elapsed_seconds=round(state.elapsed, 3),
+        )
+        state.loss_sum, state.summed_steps, state.clipped_steps, state.timed = 0.0, 0, 0, state.elapsed
+        if self.team.rank == 0:
+            line = json.dumps(metrics.__dict__) + "\n"
+            try:
+                with self.run.metrics_path.open("ab") as file:
+                    file.write(line.encode())
+            except OSError as error:
+                raise StorageError(f"cannot write {printable(str(self.run.metrics_path))}: {error.strerror}") from error
+            state.metrics_length += len(line)
+        return metrics
+
+    # Plans
+
+    def _plan(self) -> None:
+        """How long, and how often to look: settled once and kept with the state, unless the user extends the run."""
+        run, state, training = self.run, self.run.state, self.run.config.training
+        per_epoch = run.batches.chunks_per_epoch
+        if training.steps is not None:
+            state.total_steps = training.steps
+        elif training.epochs is not None:
+            state.total_steps = max(1, round(training.epochs * per_epoch))
+        elif state.step == 0:
+            state.total_steps = self._steps_in(training.budget or 0.0, self._seconds_per_step())
+        else:
+            self._correct_plan()
+        if state.step == 0:
+            often = per_epoch if per_epoch < 5000 else -(-per_epoch // 4)
+            often = max(20, min(often, -(-state.total_steps // VALIDATIONS)))
+            state.validate_every = training.validate_every or often
+            state.log_every = training.log_every or max(1, min(100, state.validate_every // 10))
+
+    def _seconds_per_step(self) -> float:
+        """Time of one gradient, measured on the first chunk without changing anything."""
+        run = self.run
+        x, y = run.batches.batch(run.state.position, self.columns)
+        times = np.zeros(1)
+        started = time.monotonic()
+        for count in itertools.count(1):
+            run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, 1.0)
+            times[0] = self._rank0(lambda: True) and (time.monotonic() - started)
+            self.team.sum(times)
+            if times[0] > PLAN_SECONDS and count > 2:
+                return float(times[0]) / count
+        raise AssertionError("unreachable")
+
+    def _steps_in(self, seconds: float, per_step: float) -> int:
+        """Steps that fit, leaving time for the validations: a forward pass costs about a third of a training step."""
+        run = self.run
+        validation = len(run.validation_ids) / (run.batches.batch_size * run.batches.seq_length) / 3 * per_step
+        return max(1, int((seconds - 2 - VALIDATIONS * validation) / per_step * 0.97))
+
+    def _correct_plan(self) -> None:
+        """Under a time budget: the steps that still fit at the speed so far, validations included."""
+        state, budget = self.run.state, self.run.config.training.budget
+        if budget is None or state.step >= state.total_steps:
+            return
+        state.elapsed = time.monotonic() - self._started
+        pace = state.elapsed / state.step
+        planned = np.array([float(self.team.rank == 0 and state.step + max(1, int((budget - state.elapsed) / pace)))])
+        self.team.sum(planned)
+        state.total_steps = int(planned[0])
+
+    # Saving
+
+    def _save_due(self) -> bool:
+        every, step = self.run.config.training.checkpoint_every, self.run.state.step + 1
+        if every is not None:
+            return step % every == 0
+        return time.monotonic() - self._saved_at > SAVE_EVERY
+
+    def _save(self, last: bool = False) -> Iterator[Record]:
+        """Gather the carry of all ranks and let rank 0 write. Only a failure of the last save is an error."""
+        run, state = self.run, self.run.state
+        if self._saved_step == state.step:
+            return
+        streams = run.config.training.batch_size
+        run.carry = [{name: gather(self.team, array, streams) for name, array in layer.items()} for layer in self.carry]
+        self._saved_at = time.monotonic()
+        if self.team.rank:
+            return
+        try:
+            _sync(run.metrics_path)
+            path = run.save()
+        except StorageError as error:
+            if last:
+                raise
+            yield Saved(state.step, "", error.message)
+        else:
+            self._saved_step = state.step
+            yield Saved(state.step, str(path))
+
+
+def reset(carry: Carry, cold: Array) -> Carry:
+    """The carry with the streams in ``cold`` (B,) set to zero."""
+    if not cold.any():
+        return carry
+    return [{name: np.where(cold[:, None], np.zeros_like(a), a) for name, a in layer.items()} for layer in carry]
+
+
+def _sync(path: os.PathLike[str]) -> None:
+    """Bring the metrics to disk before the checkpoint that counts their bytes."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageError(f"cannot write {printable(str(path))}: {error.strerror}") from error
