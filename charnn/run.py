@@ -42,6 +42,7 @@ from charnn.snapshot import (
     model_shape,
     yardstick_from_json,
 )
+from charnn.sources import open_sources
 from charnn.vocabulary import Vocabulary
 from charnn.yardstick import Yardstick, measure
 
@@ -184,7 +185,7 @@ def _encode(
 ) -> tuple[Config, Vocabulary, CorpusFacts]:
     """Read the texts twice: once to see which characters there are, once to write their ids."""
     config, data = resolved.config, resolved.config.data
-    with corpus.open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
+    with open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
         seen = corpus.survey(sources, progress, stop)
         for text in seen.notices:
             notice(text)
@@ -325,7 +326,7 @@ def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:
     data = run.config.data
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        with corpus.open_sources(corpora, work, data.encoding, data.tokens, data.normalize) as sources:
+        with open_sources(corpora, work, data.encoding, data.tokens, data.normalize) as sources:
             encode_block, id_type = run.vocabulary.encode_code_points, run.vocabulary.id_type
             length = run.facts.characters
             try:
@@ -379,7 +380,7 @@ def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = N
     data = resolved.config.data
     with (
         tempfile.TemporaryDirectory() as work,
-        corpus.open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
+        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
     ):
         seen = corpus.survey(sources)
     V = 256 if data.tokens == "bytes" else len(seen.code_points)
