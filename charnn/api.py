@@ -138,7 +138,7 @@ def train(
         raise ConfigError("train needs either a corpus or a run to resume")
     settings = flat_settings({key: value for key, value in options.items() if value is not None})
     if resume is not None:
-        run = runs.resume(Path(resume), settings)
+        run = runs.resume(Path(resume), [settings])
     else:
         sources = [corpus] if isinstance(corpus, str | PathLike) else list(corpus or [])
         initial = None if init_from is None else snapshot.load_snapshot(Path(init_from))

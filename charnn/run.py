@@ -26,7 +26,7 @@ import numpy as np
 from charnn import checkpoint, corpus
 from charnn.batches import Batches, Ids
 from charnn.cells import Array
-from charnn.config import LENGTHS, Config, Resolved, Setting, resolve, to_yaml
+from charnn.config import LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
 from charnn.errors import CheckpointError, ConfigError, CorpusError, StorageError, printable
 from charnn.folder import lock_folder, make_folder, new_folder
 from charnn.model import Carry, CharRNN, Shape
@@ -158,8 +158,8 @@ def create(
     """
     model_shape(resolved.config.model, 1)
     path = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell))
+    lock = lock_folder(path)
     try:
-        lock = lock_folder(path)
         make_folder(path / "checkpoints")
         config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
         run = TrainingRun(path, config, vocabulary, facts, _yardstick(path, config, vocabulary, facts, stop), lock)
@@ -171,6 +171,7 @@ def create(
         return run
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
+        lock.close()
         raise
 
 
@@ -261,9 +262,10 @@ def _start_from(run: TrainingRun, initial: Snapshot) -> None:
 
 
 def resume(
-    path: Path, settings: Mapping[str, Setting] | None = None, corpora: Sequence[str] = (), warn: Warn = ignore
+    path: Path, layers: Sequence[Mapping[str, Setting]] = (), corpora: Sequence[str] = (), warn: Warn = ignore
 ) -> TrainingRun:
-    """Open a run where it stopped. ``settings`` may give a new epochs, steps or budget, and repeat what is as it was.
+    """Open a run where it stopped. ``layers`` of settings, the later over the earlier, may give a new epochs, steps or
+    budget, and repeat what is as it was.
 
     Raises ConfigError that lists each option and text that differs, CheckpointError if there is nothing good to resume
     from, RunBusyError if somebody trains here.
@@ -273,7 +275,7 @@ def resume(
     lock = lock_folder(path)
     try:
         loaded = checkpoint.newest_good(path / "checkpoints", warn)
-        run = _rebuild(path, loaded, settings or {}, lock)
+        run = _rebuild(path, loaded, layers, lock)
         if corpora:
             _check_corpus(run, corpora)
         _tidy(run)
@@ -284,7 +286,7 @@ def resume(
 
 
 def _rebuild(
-    path: Path, loaded: checkpoint.Checkpoint, settings: Mapping[str, Setting], lock: IO[bytes]
+    path: Path, loaded: checkpoint.Checkpoint, layers: Sequence[Mapping[str, Setting]], lock: IO[bytes]
 ) -> TrainingRun:
     document = loaded.document
     try:
@@ -294,31 +296,35 @@ def _rebuild(
         yardstick = yardstick_from_json(field_of(document, "yardstick"))
     except (ConfigError, CheckpointError) as error:
         raise CheckpointError(f"{printable(str(loaded.path))}: {error.message}", error.hint) from error
-    run = TrainingRun(path, _with_new_length(stored, settings, path), vocabulary, facts, yardstick, lock)
+    run = TrainingRun(path, _with_new_length(stored, layers, path), vocabulary, facts, yardstick, lock)
     run.restore(loaded)
     return run
 
 
-def _with_new_length(stored: Config, settings: Mapping[str, Setting], path: Path) -> Config:
+def _with_new_length(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
     """The stored configuration with a new length; any other difference is an error."""
-    new, old = resolve(settings).config.to_json(), stored.to_json()
-    changes: list[str] = []
-    length: dict[str, Any] = {}
-    for name in settings:
-        section, _, key = name.partition(".")
-        if key in LENGTHS:
-            length[key] = new[section][key]
-        elif new[section][key] != old[section][key]:
-            changes.append(f"{key} is {old[section][key]}, not {new[section][key]}")
+    old = {f"{section}.{key}": value for section, values in stored.to_json().items() for key, value in values.items()}
+    lengths = [{name: layer[name] for name in layer if name.partition(".")[2] in LENGTHS} for layer in layers]
+    new = {name: coerce(name, setting) for layer in layers for name, setting in layer.items()}
+    changes = [
+        f"{name.partition('.')[2]} is {_shown(old[name])}, not {_shown(value)}"
+        for name, value in new.items()
+        if value != old[name] and name.partition(".")[2] not in LENGTHS
+    ]
     if changes:
         raise ConfigError(
             f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
             "leave these options out, or begin a new run with --init-from",
         )
-    if not length:
+    if not any(lengths):
         return stored
-    none: dict[str, Any] = dict.fromkeys(LENGTHS)
-    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, **(none | length)))
+    training = resolve(*lengths).config.training
+    length = {name: getattr(training, name) for name in LENGTHS}
+    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, **length))
+
+
+def _shown(value: Any) -> str:
+    return "auto" if value is None else printable(str(value))
 
 
 def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:

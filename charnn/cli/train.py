@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +97,7 @@ def _create(
 def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...]) -> TrainingRun:
     from charnn import run as runs
 
-    settings: Mapping[str, Setting] = {name: setting for layer in layers for name, setting in layer.items()}
-    return runs.resume(path, settings, corpus, warn=_warn)
+    return runs.resume(path, layers, corpus, warn=_warn)
 
 
 def _train(opened: Any) -> int:
