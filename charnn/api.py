@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn import run as runs
-from charnn import snapshot
+from charnn import snapshot, trainer
 from charnn.config import Config, flat_settings, resolve
 from charnn.errors import ConfigError
 from charnn.model import CharRNN
 from charnn.sampler import Sampling, generate
-from charnn.trainer import Record, Trainer
+from charnn.trainer import Record
 from charnn.vocabulary import Vocabulary
 
 StrPath = str | PathLike[str]
@@ -145,4 +145,4 @@ def train(
         target = None if out is None else Path(out)
         run = runs.create(resolve(settings), [str(source) for source in sources], target, initial=initial)
     with run:
-        yield from Trainer(run).train()
+        yield from trainer.train(run)

@@ -12,6 +12,7 @@ This is the only place that knows how the parts fit together:
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -76,6 +77,8 @@ class TrainingRun:
         self.optimizer = new_optimizer(settings, self.model.vector)
         self.carry: Carry = self.model.zero_carry(training.batch_size)
         self.state = State()
+        self.checkpoint = path
+        """The file that holds the state as it was last saved or restored."""
 
     def __enter__(self) -> TrainingRun:
         return self
@@ -97,6 +100,10 @@ class TrainingRun:
     def metrics_path(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    def invitation(self) -> tuple[str, str, str]:
+        """What ``join`` needs to open the same run in another process: folder, checkpoint, configuration."""
+        return str(self.path), str(self.checkpoint), json.dumps(self.config.to_json())
+
     def document(self) -> dict[str, Any]:
         """What a checkpoint says beside its arrays."""
         return {
@@ -115,12 +122,14 @@ class TrainingRun:
         arrays |= {f"carry.{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
         path = self.checkpoints / checkpoint.checkpoint_name(self.state.step)
         checkpoint.write(path, arrays, self.document())
+        self.checkpoint = path
         best = [] if self.state.best_step is None else [self.state.best_step]
         checkpoint.prune(self.checkpoints, self.config.training.keep, best)
         return path
 
     def restore(self, loaded: checkpoint.Checkpoint) -> None:
         """Take weights, optimizer state, carry and state from a checkpoint of this run. Raises CheckpointError."""
+        self.checkpoint = loaded.path
         self.state = State.from_json(field_of(loaded.document, "state"))
         groups: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}, "carry": {}}
         for name, array in loaded.arrays.items():
@@ -167,6 +176,7 @@ def create(
             _start_from(run, initial)
         checkpoint.write_atomically(path / "config.yaml", to_yaml(config).encode())
         checkpoint.write_atomically(run.metrics_path, b"")
+        run.save()
         return run
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
@@ -294,6 +304,16 @@ def _rebuild(
     except (ConfigError, CheckpointError) as error:
         raise CheckpointError(f"{printable(str(loaded.path))}: {error.message}", error.hint) from error
     run = TrainingRun(path, _with_new_length(stored, settings, path), vocabulary, facts, yardstick, lock)
+    run.restore(loaded)
+    return run
+
+
+def join(path: str, file: str, config: str) -> TrainingRun:
+    """The same run in another process, which trains but never writes. See ``TrainingRun.invitation``."""
+    loaded = checkpoint.read(Path(file))
+    vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+    facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
+    run = TrainingRun(Path(path), Config.from_json(json.loads(config)), vocabulary, facts, None, None)
     run.restore(loaded)
     return run
 

@@ -35,6 +35,7 @@ FLAGS = {
         "--clip": "clip_norm",
         "--clip-value": "clip_value",
         "--seed": "seed",
+        "--workers": "workers",
     },
     "Text": {
         "--val-fraction": "val_fraction",

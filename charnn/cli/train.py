@@ -105,7 +105,7 @@ def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...
 def _train(opened: Any) -> int:
     """Open the run, train it before the reader's eyes, and say what to do next."""
     from charnn.terminal.training import Display
-    from charnn.trainer import Trainer
+    from charnn.trainer import train
 
     with StopSignals() as signals:
         try:
@@ -115,7 +115,7 @@ def _train(opened: Any) -> int:
             return signals.exit_code
         with run, Display(run) as display:
             signals.restore = display.close
-            for record in Trainer(run, should_stop=signals).train():
+            for record in train(run, signals):
                 display.show(record)
         return signals.exit_code
 
