@@ -25,6 +25,7 @@ from charnn.layers import (
     Projection,
     Recurrent,
     RecurrentWorkspace,
+    new_array,
 )
 from charnn.loss import cross_entropy, cross_entropy_gradient
 
@@ -54,7 +55,7 @@ class Workspace:
         H, V, dtype = model.shape.hidden_size, model.shape.vocabulary_size, model.dtype
         self.T, self.B, self.N = T, B, T * B
         self.recurrent = [RecurrentWorkspace(model.cell, H, T, B, dtype) for _ in model.recurrent]
-        self.logits = np.empty((self.N, V), dtype)
+        self.logits = new_array((self.N, V), dtype)
         self._model = model
         self._dropped: dict[int, Array] = {}
         self._backward: BackwardWorkspace | None = None
@@ -74,13 +75,13 @@ class Workspace:
     def dh(self) -> Array:
         """The gradient of a layer's output (N, H), on its way down."""
         if self._dh is None:
-            self._dh = np.empty((self.N, self._model.shape.hidden_size), self._model.dtype)
+            self._dh = new_array((self.N, self._model.shape.hidden_size), self._model.dtype)
         return self._dh
 
     def dropped(self, layer: int) -> Array:
         """Room for the output of a layer after dropout (N, H)."""
         if layer not in self._dropped:
-            self._dropped[layer] = np.empty_like(self.dh)
+            self._dropped[layer] = new_array(self.dh.shape, self.dh.dtype)
         return self._dropped[layer]
 
 
@@ -104,7 +105,7 @@ class CharRNN:
         self._layers["output"] = self.output
         self.shapes = {f"{name}.{key}": s for name, layer in self._layers.items() for key, s in layer.shapes.items()}
         self.size = sum(int(np.prod(shape)) for shape in self.shapes.values())
-        self.vector = np.zeros(self.size, dtype)
+        self.vector = new_array((self.size,), dtype)
         """All parameters (P,); ``parameters`` are named views of it."""
         self.parameters = self.views(self.vector)
         for name, layer in self._layers.items():
