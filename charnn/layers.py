@@ -103,8 +103,7 @@ class CharacterProjection(Layer):
 
     def forward(self, ids: Array, a: Array) -> None:
         """Fill ``a`` (G, N, H) with the rows of ``ids`` (N,)."""
-        for table, rows in zip(self.table, a, strict=True):
-            np.take(table, ids, axis=0, out=rows, mode="clip")
+        np.take(self.table, ids, axis=1, out=a, mode="clip")
 
     def backward(self, ids: Array, da: Array, g: Views) -> None:
         """Gradients of the parameters from ``da`` (N, G * H)."""

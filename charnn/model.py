@@ -181,6 +181,10 @@ class CharRNN:
         self.output.forward(w.inputs[-1], w.logits)
         return [buffers.carry() for buffers in w.recurrent]
 
+    def stepper(self, carry: Carry) -> Stepper:
+        """The model one character at a time, from ``carry`` on."""
+        return Stepper(self, carry)
+
     def losses(self, x: Array, y: Array, carry: Carry, w: Workspace) -> tuple[Array, Carry]:
         """The surprise in nats at each of the characters ``y`` (T, B) that followed ``x`` (T, B), and the new carry."""
         carry = self.forward(x, carry, w)
@@ -283,3 +287,29 @@ class CharRNN:
         for index in range(self.shape.layers):
             below = f"projection{index}" if index else "input"
             yield p[f"{below}.Wx"], p[f"recurrent{index}.Wh"], p[f"{below}.b"], p.get(f"recurrent{index}.bh")
+
+
+class Stepper:
+    """The model one character at a time for B streams: the forward pass of sampling, its state kept in place."""
+
+    def __init__(self, model: CharRNN, carry: Carry):
+        self._model = model
+        self._B = len(carry[0]["h"])
+        self._workspace = model.workspace(1, self._B)
+        for buffers, state in zip(self._workspace.recurrent, carry, strict=True):
+            buffers.set_carry(state)
+
+    def __call__(self, ids: Array) -> Array:
+        """Read one character a stream, ``ids`` (B,); returns the logits (B, V) of the next, in a buffer used again."""
+        model, w = self._model, self._workspace
+        shape = (-1, self._B, model.shape.hidden_size)
+        h = ids
+        for index, (layer, buffers) in enumerate(zip(model.recurrent, w.recurrent, strict=True)):
+            below = model.projections[index - 1] if index else model.characters
+            below.forward(h, buffers.a.reshape(shape))
+            layer.forward(buffers)
+            for state in buffers.states.values():
+                state[0] = state[1]
+            h = buffers.states["h"][1]
+        model.output.forward(h, w.logits)
+        return w.logits
