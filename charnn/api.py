@@ -139,7 +139,7 @@ def train(
         raise ConfigError("train needs either a corpus or a run to resume")
     settings = flat_settings({key: value for key, value in options.items() if value is not None})
     if resume is not None:
-        run = runs.resume(Path(resume), settings)
+        run = runs.resume(Path(resume), [settings])
     else:
         settings.setdefault("training.workers", Setting(1, "default"))
         sources = [corpus] if isinstance(corpus, str | PathLike) else list(corpus or [])

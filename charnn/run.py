@@ -27,7 +27,7 @@ import numpy as np
 from charnn import checkpoint, corpus
 from charnn.batches import Batches, Ids
 from charnn.cells import Array
-from charnn.config import LENGTHS, Config, Resolved, Setting, resolve, to_yaml
+from charnn.config import LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
 from charnn.errors import CheckpointError, ConfigError, CorpusError, StorageError, printable
 from charnn.folder import lock_folder, make_folder, new_folder
 from charnn.model import Carry, CharRNN, Shape
@@ -44,6 +44,7 @@ from charnn.snapshot import (
     yardstick_from_json,
 )
 from charnn.team import best_size
+from charnn.sources import open_sources
 from charnn.vocabulary import Vocabulary
 from charnn.yardstick import Yardstick, measure
 
@@ -167,8 +168,8 @@ def create(
     """
     model_shape(resolved.config.model, 1)
     path = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell))
+    lock = lock_folder(path)
     try:
-        lock = lock_folder(path)
         make_folder(path / "checkpoints")
         config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
         run = TrainingRun(path, config, vocabulary, facts, _yardstick(path, config, vocabulary, facts, stop), lock)
@@ -184,6 +185,7 @@ def create(
         return run
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
+        lock.close()
         raise
 
 
@@ -198,7 +200,7 @@ def _encode(
 ) -> tuple[Config, Vocabulary, CorpusFacts]:
     """Read the texts twice: once to see which characters there are, once to write their ids."""
     config, data = resolved.config, resolved.config.data
-    with corpus.open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
+    with open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
         seen = corpus.survey(sources, progress, stop)
         for text in seen.notices:
             notice(text)
@@ -274,9 +276,10 @@ def _start_from(run: TrainingRun, initial: Snapshot) -> None:
 
 
 def resume(
-    path: Path, settings: Mapping[str, Setting] | None = None, corpora: Sequence[str] = (), warn: Warn = ignore
+    path: Path, layers: Sequence[Mapping[str, Setting]] = (), corpora: Sequence[str] = (), warn: Warn = ignore
 ) -> TrainingRun:
-    """Open a run where it stopped. ``settings`` may give a new epochs, steps or budget, and repeat what is as it was.
+    """Open a run where it stopped. ``layers`` of settings, the later over the earlier, may give a new epochs, steps or
+    budget, and repeat what is as it was.
 
     Raises ConfigError that lists each option and text that differs, CheckpointError if there is nothing good to resume
     from, RunBusyError if somebody trains here.
@@ -286,7 +289,7 @@ def resume(
     lock = lock_folder(path)
     try:
         loaded = checkpoint.newest_good(path / "checkpoints", warn)
-        run = _rebuild(path, loaded, settings or {}, lock)
+        run = _rebuild(path, loaded, layers, lock)
         if corpora:
             _check_corpus(run, corpora)
         _tidy(run)
@@ -297,7 +300,7 @@ def resume(
 
 
 def _rebuild(
-    path: Path, loaded: checkpoint.Checkpoint, settings: Mapping[str, Setting], lock: IO[bytes]
+    path: Path, loaded: checkpoint.Checkpoint, layers: Sequence[Mapping[str, Setting]], lock: IO[bytes]
 ) -> TrainingRun:
     document = loaded.document
     try:
@@ -307,7 +310,7 @@ def _rebuild(
         yardstick = yardstick_from_json(field_of(document, "yardstick"))
     except (ConfigError, CheckpointError) as error:
         raise CheckpointError(f"{printable(str(loaded.path))}: {error.message}", error.hint) from error
-    run = TrainingRun(path, _with_new_length(stored, settings, path), vocabulary, facts, yardstick, lock)
+    run = TrainingRun(path, _with_new_length(stored, layers, path), vocabulary, facts, yardstick, lock)
     run.restore(loaded)
     return run
 
@@ -322,28 +325,31 @@ def join(path: str, file: str, config: str) -> TrainingRun:
     return run
 
 
-def _with_new_length(stored: Config, settings: Mapping[str, Setting], path: Path) -> Config:
-    """The stored configuration with a new length; any other difference is an error."""
-    new, old = resolve(settings).config.to_json(), stored.to_json()
-    changes: list[str] = []
-    length: dict[str, Any] = {}
-    workers = stored.training.workers
-    for name in settings:
-        section, _, key = name.partition(".")
-        if key in LENGTHS:
-            length[key] = new[section][key]
-        elif key == "workers":
-            workers = new[section][key]  # the same training, up to rounding
-        elif new[section][key] != old[section][key]:
-            changes.append(f"{key} is {old[section][key]}, not {new[section][key]}")
+def _with_new_length(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
+    """The stored configuration with a new length or number of workers; any other difference is an error."""
+    old = {f"{section}.{key}": value for section, values in stored.to_json().items() for key, value in values.items()}
+    lengths = [{name: layer[name] for name in layer if name.partition(".")[2] in LENGTHS} for layer in layers]
+    new = {name: coerce(name, setting) for layer in layers for name, setting in layer.items()}
+    workers = new.pop("training.workers", None) or stored.training.workers  # the same training, up to rounding
+    changes = [
+        f"{name.partition('.')[2]} is {_shown(old[name])}, not {_shown(value)}"
+        for name, value in new.items()
+        if value != old[name] and name.partition(".")[2] not in LENGTHS
+    ]
     if changes:
         raise ConfigError(
             f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
             "leave these options out, or begin a new run with --init-from",
         )
-    if length:
-        length = dict.fromkeys(LENGTHS) | length
+    length: dict[str, Any] = {}
+    if any(lengths):
+        training = resolve(*lengths).config.training
+        length = {name: getattr(training, name) for name in LENGTHS}
     return dataclasses.replace(stored, training=dataclasses.replace(stored.training, workers=workers, **length))
+
+
+def _shown(value: Any) -> str:
+    return "auto" if value is None else printable(str(value))
 
 
 def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:
@@ -351,7 +357,7 @@ def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:
     data = run.config.data
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        with corpus.open_sources(corpora, work, data.encoding, data.tokens, data.normalize) as sources:
+        with open_sources(corpora, work, data.encoding, data.tokens, data.normalize) as sources:
             encode_block, id_type = run.vocabulary.encode_code_points, run.vocabulary.id_type
             length = run.facts.characters
             try:
@@ -405,7 +411,7 @@ def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = N
     data = resolved.config.data
     with (
         tempfile.TemporaryDirectory() as work,
-        corpus.open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
+        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
     ):
         seen = corpus.survey(sources)
     V = 256 if data.tokens == "bytes" else len(seen.code_points)

@@ -132,6 +132,8 @@ class State:
     val_step: int | None = None
     total_steps: int = 1
     """The plan: when training ends. Under a time budget it is corrected as training goes."""
+    planned_budget: float | None = None
+    """The time budget that the plan was made for, in seconds."""
     validate_every: int = 1
     log_every: int = 1
     loss_sum: float = 0.0

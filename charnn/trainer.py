@@ -234,8 +234,11 @@ class Trainer:
         if not blown_up and math.isfinite(float(np.dot(self.gradient, self.gradient))):
             return
         what = f"the loss is {loss:.4g}, blind guessing {guessing:.2f}" if blown_up else "a gradient is not finite"
-        raise DivergenceError(
-            f"training diverged at step {self.run.state.step + 1}: {what}",
+        raise self._diverged(f"at step {self.run.state.step + 1}: {what}")
+
+    def _diverged(self, where: str) -> DivergenceError:
+        return DivergenceError(
+            f"training diverged {where}",
             f"try a lower --lr or a smaller --clip; the last checkpoint in {printable(str(self.run.path))} is good",
         )
 
@@ -255,6 +258,8 @@ class Trainer:
             val_loss = yield from self._validate()
             if val_loss is None:
                 return True
+            if not math.isfinite(val_loss):
+                raise self._diverged(f"by step {state.step}: the validation loss is {val_loss}")
             best = state.best_val_loss is None or val_loss < state.best_val_loss
             if best:
                 state.best_val_loss, state.best_step = val_loss, state.step
@@ -330,10 +335,12 @@ class Trainer:
             state.total_steps = training.steps
         elif training.epochs is not None:
             state.total_steps = max(1, round(training.epochs * per_epoch))
-        elif state.step == 0:
-            state.total_steps = self._steps_in(training.budget or 0.0, self._seconds_per_step())
-        else:
-            self._correct_plan()
+        elif training.budget is not None and state.planned_budget != training.budget:
+            state.planned_budget = training.budget
+            if state.step == 0:
+                state.total_steps = self._steps_in(training.budget, self._seconds_per_step())
+            else:
+                state.total_steps = self._steps_until(training.budget)
         if state.step == 0:
             often = per_epoch if per_epoch < 5000 else -(-per_epoch // 4)
             often = max(20, min(often, -(-state.total_steps // VALIDATIONS)))
@@ -363,13 +370,17 @@ class Trainer:
     def _correct_plan(self) -> None:
         """Under a time budget: the steps that still fit at the speed so far, validations included."""
         state, budget = self.run.state, self.run.config.training.budget
-        if budget is None or state.step >= state.total_steps:
-            return
+        if budget is not None and state.step < state.total_steps:
+            state.total_steps = self._steps_until(budget)
+
+    def _steps_until(self, budget: float) -> int:
+        """The step reached after ``budget`` seconds of training in all, at the speed so far; at least the next."""
+        state = self.run.state
         state.elapsed = time.monotonic() - self._started
         pace = state.elapsed / state.step
         planned = np.array([float(self.team.rank == 0 and state.step + max(1, int((budget - state.elapsed) / pace)))])
         self.team.sum(planned)
-        state.total_steps = int(planned[0])
+        return int(planned[0])
 
     # Saving
 

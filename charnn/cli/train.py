@@ -104,8 +104,7 @@ def _create(
 def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...], ranks: int) -> TrainingRun:
     from charnn import run as runs
 
-    settings = {name: setting for layer in [*layers, _ranks(ranks)] for name, setting in layer.items()}
-    return runs.resume(path, settings, corpus, warn=_warn)
+    return runs.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn)
 
 
 def _train(opened: Callable[[StopSignals, int], TrainingRun]) -> int:
