@@ -180,8 +180,9 @@ class RecurrentWorkspace:
         self.states = {name: new(T + 1, B, H) for name in cell.state}  # [0] is the carry
         kept = {name: new(T, B, H) for name in cell.keeps}
         scratch = {"t": new(B, H), "ts": new(S, B, H)}
-        self.width = block_width(B, H, H)
+        self.width = block_width(B, H, H) if T > 1 else H  # a single step may be shared among BLAS threads
         self.product = new(G, H // self.width, B, self.width)
+        self.product_together, self.product_rec = self.product[: G - apart], self.product[G - apart :]
         self.steps = [
             Views(
                 **gate_views(cell, self.a[:, t], self.rec[:, t]),
@@ -268,33 +269,35 @@ class Recurrent(Layer):
 
     def forward_weights(self, width: int) -> Array:
         """Wh for h @ Wh, halved for sigmoid gates: (G, blocks, H, width)."""
-        G, H = len(self.scale), self.hidden_size
-        blocks = self.p.Wh.reshape(H, G, H // width, width).transpose(1, 2, 0, 3)
-        return self._pack((0, width), blocks, self.scale[:, None, None, None])
+        if (0, width) not in self._current:
+            G, H = len(self.scale), self.hidden_size
+            blocks = self.p.Wh.reshape(H, G, H // width, width).transpose(1, 2, 0, 3)
+            self._pack((0, width), blocks, self.scale[:, None, None, None])
+        return self._packed[0, width]
 
     def backward_weights(self, parts: int, width: int) -> Array:
         """Wh transposed for du @ WhT: (parts, blocks, G * H / parts, width)."""
-        H = self.hidden_size
-        blocks = self.p.Wh.reshape(H // width, width, parts, -1).transpose(2, 0, 3, 1)
-        return self._pack((parts, width), blocks, np.ones(1, self.dtype))
+        if (parts, width) not in self._current:
+            blocks = self.p.Wh.reshape(self.hidden_size // width, width, parts, -1).transpose(2, 0, 3, 1)
+            self._pack((parts, width), blocks, np.ones(1, self.dtype))
+        return self._packed[parts, width]
 
-    def _pack(self, key: tuple[int, int], blocks: Array, scale: Array) -> Array:
+    def _pack(self, key: tuple[int, int], blocks: Array, scale: Array) -> None:
+        """Copy ``blocks`` times ``scale``; once for every change of the parameters, and only layouts that are used."""
         if key not in self._packed:
             self._packed[key] = new_array(blocks.shape, self.dtype)
-        if key not in self._current:
-            np.multiply(blocks, scale, out=self._packed[key])
-            self._current.add(key)
-        return self._packed[key]
+        np.multiply(blocks, scale, out=self._packed[key])
+        self._current.add(key)
 
     def forward(self, w: RecurrentWorkspace) -> None:
         """Run the cell over T steps, from the input's part of the pre-activations in ``w.a`` and the carry."""
-        cell_forward, apart, product, Wh = self.cell.forward, self.cell.apart, w.product, self.forward_weights(w.width)
-        together, rec = product[: len(product) - apart], product[len(product) - apart :]
-        bh = in_blocks(self.bh, w.width)
+        cell_forward, product, Wh = self.cell.forward, w.product, self.forward_weights(w.width)
+        together, rec = w.product_together, w.product_rec
+        bh = in_blocks(self.bh, w.width) if self.cell.apart else None
         for s in w.steps:
             np.matmul(s.h_prev, Wh, out=product)  # (G, blocks, B, width)
             np.add(s.together_blocks, together, out=s.together_blocks)
-            if apart:
+            if bh is not None:
                 np.add(rec, bh, out=s.rec_blocks)
             cell_forward(s)
 

@@ -293,23 +293,25 @@ class Stepper:
     """The model one character at a time for B streams: the forward pass of sampling, its state kept in place."""
 
     def __init__(self, model: CharRNN, carry: Carry):
-        self._model = model
-        self._B = len(carry[0]["h"])
-        self._workspace = model.workspace(1, self._B)
-        for buffers, state in zip(self._workspace.recurrent, carry, strict=True):
-            buffers.set_carry(state)
+        B, H = len(carry[0]["h"]), model.shape.hidden_size
+        self._model, self._workspace = model, model.workspace(1, B)
+        below: list[CharacterProjection | Projection] = [model.characters, *model.projections]
+        buffers = self._workspace.recurrent
+        self._layers = [
+            (p, w.a.reshape(-1, B, H), r, w) for p, r, w in zip(below, model.recurrent, buffers, strict=True)
+        ]
+        self._states = [(state[0], state[1]) for w in buffers for state in w.states.values()]
+        for w, state in zip(buffers, carry, strict=True):
+            w.set_carry(state)
 
     def __call__(self, ids: Array) -> Array:
         """Read one character a stream, ``ids`` (B,); returns the logits (B, V) of the next, in a buffer used again."""
-        model, w = self._model, self._workspace
-        shape = (-1, self._B, model.shape.hidden_size)
-        h = ids
-        for index, (layer, buffers) in enumerate(zip(model.recurrent, w.recurrent, strict=True)):
-            below = model.projections[index - 1] if index else model.characters
-            below.forward(h, buffers.a.reshape(shape))
-            layer.forward(buffers)
-            for state in buffers.states.values():
-                state[0] = state[1]
-            h = buffers.states["h"][1]
-        model.output.forward(h, w.logits)
-        return w.logits
+        x, logits = ids, self._workspace.logits
+        for projection, a, recurrent, w in self._layers:
+            projection.forward(x, a)
+            recurrent.forward(w)
+            x = w.steps[0].h
+        self._model.output.forward(x, logits)
+        for before, after in self._states:
+            np.copyto(before, after)
+        return logits

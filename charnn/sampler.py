@@ -23,6 +23,10 @@ PRIME_LENGTH = 256
 """Characters of the prompt read at a time."""
 
 
+COLDEST = 1e-30
+"""Temperatures below are as good as this one, and would overflow."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How characters are drawn. Raises ConfigError for values that make no sense.
@@ -87,17 +91,17 @@ class _Stream:
         """Decode a drawn token; return the text that is now certain, and note if the sample ends here."""
         text = self.decoder.push(token)[: settings.length - self.decoded]
         self.decoded += len(text)
-        self.held += text
         if self.decoded >= settings.length:
             self.sample.stopped_by = "length"
-        certain = self._until_stop(settings.stop)
+        certain = self._until_stop(text, settings.stop) if settings.stop else text
         self.pieces.append(certain)
         if self.sample.stopped_by:
             self.sample.text = "".join(self.pieces)
         return certain
 
-    def _until_stop(self, stops: Sequence[str]) -> str:
-        """What of ``held`` comes before a stop; the end of it that could begin one stays held."""
+    def _until_stop(self, text: str, stops: Sequence[str]) -> str:
+        """What of the text so far comes before a stop; the end of it that could begin one is held back."""
+        self.held += text
         found = [at for at in (self.held.find(stop) for stop in stops) if at >= 0]
         if found:
             self.sample.stopped_by = "stop"
@@ -148,16 +152,17 @@ def generate(
 def _draw(model: CharRNN, ids: Array, settings: Sampling, streams: list[_Stream]) -> Iterator[tuple[int, str]]:
     step = model.stepper(prime(model, ids[:-1], len(streams)))
     tokens = np.full(len(streams), ids[-1], np.intp)  # (B,)
-    while not all(stream.sample.stopped_by for stream in streams):
-        logits = step(tokens)
-        tokens, nats = draw(logits, settings, np.array([stream.rng.random() for stream in streams]))
-        for index, stream in enumerate(streams):
-            if stream.sample.stopped_by:
-                continue
-            stream.sample.nats += nats[index]
+    active = list(enumerate(streams))
+    while active:
+        tokens, nats = draw(step(tokens), settings, np.array([stream.rng.random() for stream in streams]))
+        drawn, surprises = tokens.tolist(), nats.tolist()
+        for index, stream in active:
+            stream.sample.nats += surprises[index]
             stream.sample.tokens += 1
-            if text := stream.take(int(tokens[index]), settings):
+            if text := stream.take(drawn[index], settings):
                 yield index, text
+        if any(stream.sample.stopped_by for _, stream in active):
+            active = [(index, stream) for index, stream in active if not stream.sample.stopped_by]
 
 
 def prime(model: CharRNN, ids: Array, count: int) -> Carry:
@@ -179,10 +184,7 @@ def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Arr
     if settings.temperature == 0:
         tokens = z.argmax(axis=1)
     else:
-        tempered = weights
-        if settings.temperature != 1:
-            with np.errstate(over="ignore"):
-                tempered = np.exp(z / settings.temperature)
+        tempered = weights if settings.temperature == 1 else np.exp(z / max(settings.temperature, COLDEST))
         cumulated = truncate(tempered, settings).cumsum(axis=1)
         tokens = (cumulated <= uniforms[:, None] * cumulated[:, -1:]).sum(axis=1)
     return tokens, np.log(weights.sum(axis=1)) - z[np.arange(len(z)), tokens]
