@@ -5,23 +5,23 @@ BIN = $(VENV)/bin
 
 .PHONY: check format test test-full
 
-check: $(BIN)/charnn
+check: $(BIN)/ruff
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-format: $(BIN)/charnn
+format: $(BIN)/ruff
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: $(BIN)/charnn
+test: $(BIN)/ruff
 	$(BIN)/pytest
 
-test-full: $(BIN)/charnn
+test-full: $(BIN)/ruff
 	$(BIN)/pytest -m full
 
-$(BIN)/charnn: setup.py
+$(BIN)/ruff: setup.py
 	python3 -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
