@@ -43,6 +43,7 @@ from charnn.snapshot import (
     model_shape,
     yardstick_from_json,
 )
+from charnn.team import best_size
 from charnn.vocabulary import Vocabulary
 from charnn.yardstick import Yardstick, measure
 
@@ -171,10 +172,13 @@ def create(
         make_folder(path / "checkpoints")
         config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
         run = TrainingRun(path, config, vocabulary, facts, _yardstick(path, config, vocabulary, facts, stop), lock)
+        if config.training.workers is None:
+            workers = best_size(config.training.batch_size, run.model.size)
+            run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
         run.model.initialise(config.training.seed)
         if initial is not None:
             _start_from(run, initial)
-        checkpoint.write_atomically(path / "config.yaml", to_yaml(config).encode())
+        checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
         checkpoint.write_atomically(run.metrics_path, b"")
         run.save()
         return run
@@ -323,10 +327,13 @@ def _with_new_length(stored: Config, settings: Mapping[str, Setting], path: Path
     new, old = resolve(settings).config.to_json(), stored.to_json()
     changes: list[str] = []
     length: dict[str, Any] = {}
+    workers = stored.training.workers
     for name in settings:
         section, _, key = name.partition(".")
         if key in LENGTHS:
             length[key] = new[section][key]
+        elif key == "workers":
+            workers = new[section][key]  # the same training, up to rounding
         elif new[section][key] != old[section][key]:
             changes.append(f"{key} is {old[section][key]}, not {new[section][key]}")
     if changes:
@@ -334,10 +341,9 @@ def _with_new_length(stored: Config, settings: Mapping[str, Setting], path: Path
             f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
             "leave these options out, or begin a new run with --init-from",
         )
-    if not length:
-        return stored
-    none: dict[str, Any] = dict.fromkeys(LENGTHS)
-    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, **(none | length)))
+    if length:
+        length = dict.fromkeys(LENGTHS) | length
+    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, workers=workers, **length))
 
 
 def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:

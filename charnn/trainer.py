@@ -20,7 +20,7 @@ import numpy as np
 
 from charnn.batches import scoring_chunks, scoring_streams
 from charnn.cells import Array
-from charnn.errors import DivergenceError, StorageError, printable
+from charnn.errors import CharnnError, DivergenceError, StorageError, printable
 from charnn.model import Carry, Masks, Workspace
 from charnn.optimizers import clip
 from charnn.run import TrainingRun, join
@@ -105,19 +105,34 @@ class Finished:
 Record = Progress | Metrics | Validated | Validating | Saved | Finished
 
 
-def train(run: TrainingRun, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
-    """Train a run with the number of processes its configuration names; see ``Trainer.train``."""
-    capacity = max(run.model.vector.nbytes + 16, *(array.nbytes for layer in run.carry for array in layer.values()))
-    team = launch(run.config.training.workers or 1, capacity, work, *run.invitation())
+def train(
+    run: TrainingRun, should_stop: Callable[[], bool] = lambda: False, team: Team | None = None
+) -> Iterator[Record]:
+    """Train a run; see ``Trainer.train``. This process is rank 0 of ``team``, or starts the processes it names itself.
+
+    Raises WorkerError if one of them is killed; they end with this one, however it ends.
+    """
+    invitation = json.dumps(run.invitation())
+    if team is None:
+        carried = max(array.nbytes for layer in run.carry for array in layer.values())
+        capacity = max(run.model.vector.nbytes + 64, carried)
+        team = launch(run.config.training.workers or 1, capacity, work, invitation)
+    else:
+        team.tell(invitation)
+    exit_code = 1
     try:
         yield from Trainer(run, team, should_stop).train()
+        exit_code = 0
+    except CharnnError as error:
+        exit_code = error.exit_code
+        raise
     finally:
-        team.close()
+        team.close(exit_code)
 
 
-def work(team: Team, *invitation: str) -> None:
+def work(team: Team, invitation: str) -> None:
     """What every rank but the first does: open the same run, and train its share of the streams."""
-    for _ in Trainer(join(*invitation), team).train():
+    for _ in Trainer(join(*json.loads(invitation)), team).train():
         pass
 
 
