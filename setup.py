@@ -12,7 +12,7 @@ setup(
     name="charnn",
     version=VERSION[1],
     description="Character-level recurrent networks in NumPy: train on any text, then let it write",
-    long_description=(ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else "",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",

@@ -43,8 +43,8 @@ from charnn.snapshot import (
     model_shape,
     yardstick_from_json,
 )
-from charnn.team import best_size
 from charnn.sources import open_sources
+from charnn.team import best_size
 from charnn.vocabulary import Vocabulary
 from charnn.yardstick import Yardstick, measure
 
