@@ -28,6 +28,7 @@ from charnn import checkpoint, corpus
 from charnn.batches import Batches, Ids
 from charnn.cells import Array
 from charnn.config import LENGTHS, Config, Resolved, Setting, resolve, to_yaml
+from charnn.counting import Counting
 from charnn.errors import CheckpointError, ConfigError, CorpusError, StorageError, printable
 from charnn.folder import lock_folder, make_folder, new_folder
 from charnn.model import Carry, CharRNN, Shape
@@ -44,7 +45,7 @@ from charnn.snapshot import (
     yardstick_from_json,
 )
 from charnn.vocabulary import Vocabulary
-from charnn.yardstick import Yardstick, measure
+from charnn.yardstick import Yardstick
 
 
 class TrainingRun:
@@ -63,8 +64,9 @@ class TrainingRun:
         yardstick: Yardstick | None,
         lock: IO[bytes] | None,
     ):
-        self.path, self.config, self.vocabulary, self.facts, self.yardstick = path, config, vocabulary, facts, yardstick
-        self._lock = lock
+        self.path, self.config, self.vocabulary, self.facts = path, config, vocabulary, facts
+        self._yardstick, self._lock = yardstick, lock
+        self._counting: Counting | None = None
         ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint)
         cut = corpus.split(len(ids), config.data.val_fraction, config.data.test_fraction)
         self.train_ids: Ids = ids[cut.train]
@@ -88,9 +90,31 @@ class TrainingRun:
 
     def close(self) -> None:
         """Let others train here."""
+        if self._counting is not None:
+            self._counting.close()
+            self._counting = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def start_counting(self) -> None:
+        """Measure the yardstick beside training, where it is not known yet and there is a validation part."""
+        if self._yardstick is None and len(self.validation_ids):
+            data = self.config.data
+            cut = corpus.split(self.facts.characters, data.val_fraction, data.test_fraction)
+            self._counting = Counting(self.path / "corpus.npy", cut, len(self.vocabulary))
+
+    @property
+    def yardstick(self) -> Yardstick | None:
+        """What plain counting reaches on this split; None until that is known."""
+        if self._yardstick is None and self._counting is not None:
+            self._yardstick = self._counting.poll()
+        return self._yardstick
+
+    def finish_counting(self) -> None:
+        """Wait for the yardstick, so that the last checkpoint of a short run holds it."""
+        if self._yardstick is None and self._counting is not None:
+            self._yardstick = self._counting.wait()
 
     @property
     def checkpoints(self) -> Path:
@@ -170,13 +194,14 @@ def create(
         lock = lock_folder(path)
         make_folder(path / "checkpoints")
         config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
-        run = TrainingRun(path, config, vocabulary, facts, _yardstick(path, config, vocabulary, facts, stop), lock)
+        run = TrainingRun(path, config, vocabulary, facts, None, lock)
         run.model.initialise(config.training.seed)
         if initial is not None:
             _start_from(run, initial)
         checkpoint.write_atomically(path / "config.yaml", to_yaml(config).encode())
         checkpoint.write_atomically(run.metrics_path, b"")
         run.save()
+        run.start_counting()
         return run
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
@@ -231,19 +256,6 @@ def _fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
     return config
 
 
-def _yardstick(
-    path: Path, config: Config, vocabulary: Vocabulary, facts: CorpusFacts, stop: Callable[[], None] | None
-) -> Yardstick | None:
-    """What plain counting reaches on this split; None without a validation part."""
-    cut = corpus.split(facts.characters, config.data.val_fraction, config.data.test_fraction)
-    ids = corpus.open_ids(path / "corpus.npy")
-    train, validation = ids[cut.train], ids[cut.validation]
-    if not len(validation):
-        return None
-    limit = {"train_limit": 2_000_000, "validation_limit": 200_000}
-    return measure(train, validation, len(vocabulary), context=train, stop=stop or (lambda: None), **limit)
-
-
 def _start_from(run: TrainingRun, initial: Snapshot) -> None:
     """Copy the weights of another run; raises ConfigError that lists what differs."""
     differences = []
@@ -286,6 +298,7 @@ def resume(
         if corpora:
             _check_corpus(run, corpora)
         _tidy(run)
+        run.start_counting()
         return run
     except BaseException:
         lock.close()
