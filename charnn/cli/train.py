@@ -36,6 +36,7 @@ Examples:
 @click.option("--resume", metavar="RUN", help="Go on exactly where a run stopped.", shell_complete=complete_runs)
 @click.option("--init-from", metavar="RUN", help="Start from another run's weights.", shell_complete=complete_runs)
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and with which values.")
+@click.option("-q", "--quiet", is_flag=True, help="One line instead of the whole screen.")
 @config_flags
 def command(
     corpus: tuple[str, ...],
@@ -45,6 +46,7 @@ def command(
     resume: str | None,
     init_from: str | None,
     dry_run: bool,
+    quiet: bool,
     **flags: str | None,
 ) -> int:
     """Train a network on CORPUS: text files, folders of them, or - for standard input.
@@ -57,13 +59,13 @@ def command(
     if resume is not None:
         if out or init_from or dry_run:
             raise ConfigError("--resume goes without --out, --init-from and --dry-run")
-        return _train(lambda stop: _resume(Path(resume), layers, corpus))
+        return _train(lambda stop: _resume(Path(resume), layers, corpus), quiet)
     resolved = resolve(*layers)
     if not corpus:
         raise ConfigError("no text to train on", "charnn train TEXT, or charnn train --resume RUN")
     if dry_run:
         return _dry_run(resolved, corpus)
-    return _train(lambda stop: _create(resolved, corpus, out, init_from, stop))
+    return _train(lambda stop: _create(resolved, corpus, out, init_from, stop), quiet)
 
 
 class _Stopped(CharnnError):
@@ -102,7 +104,7 @@ def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...
     return runs.resume(path, settings, corpus, warn=_warn)
 
 
-def _train(opened: Any) -> int:
+def _train(opened: Any, quiet: bool) -> int:
     """Open the run, train it before the reader's eyes, and say what to do next."""
     from charnn.terminal.training import Display
     from charnn.trainer import train
@@ -113,8 +115,8 @@ def _train(opened: Any) -> int:
         except _Stopped as stopped:
             tell(stopped.message)
             return signals.exit_code
-        with run, Display(run) as display:
-            signals.restore = display.close
+        with run, Display(run, quiet) as display:
+            signals.restore, signals.back = display.leave, display.enter
             for record in train(run, signals):
                 display.show(record)
         return signals.exit_code

@@ -13,7 +13,7 @@ from charnn.run import Plan
 from charnn.snapshot import Record
 from charnn.terminal.chart import Chart, Level, Mark, Series, sparkline
 from charnn.terminal.safe import one_line
-from charnn.terminal.training import duration
+from charnn.terminal.words import duration
 
 CURVES = (("cyan", "yellow"), ("green", "magenta"), ("blue", "red"), ("bright_cyan", "bright_yellow"))
 """Styles of the training and validation curves, run by run."""
