@@ -14,9 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from charnn.corpus import Split
-from charnn.errors import CheckpointError
-from charnn.snapshot import yardstick_from_json
 from charnn.yardstick import Yardstick, measure
 
 LOWEST_PRIORITY = 19
@@ -29,9 +26,9 @@ VALIDATION_LIMIT = 200_000
 class Counting:
     """A yardstick on its way. Close it: that ends the process, whether or not it is done."""
 
-    def __init__(self, ids: Path, cut: Split, vocabulary_size: int):
+    def __init__(self, ids: Path, train_stop: int, validation_stop: int, vocabulary_size: int):
         self._answer: bytes | None = None
-        numbers = (cut.train.stop, cut.validation.stop, vocabulary_size)
+        numbers = (train_stop, validation_stop, vocabulary_size)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "charnn.counting", str(ids.resolve()), *map(str, numbers)],
             stdin=subprocess.DEVNULL,
@@ -51,9 +48,10 @@ class Counting:
         if self._answer is None:
             self._answer, _ = self._process.communicate()
         try:
-            return yardstick_from_json(json.loads(self._answer))
-        except (ValueError, CheckpointError):
+            values = json.loads(self._answer)
+        except ValueError:
             return None
+        return Yardstick(**{**values, "losses_by_order": tuple(values["losses_by_order"])})
 
     def close(self) -> None:
         """End the process."""

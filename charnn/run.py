@@ -18,7 +18,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -102,7 +101,8 @@ class TrainingRun:
         if self._yardstick is None and len(self.validation_ids):
             data = self.config.data
             cut = corpus.split(self.facts.characters, data.val_fraction, data.test_fraction)
-            self._counting = Counting(self.path / "corpus.npy", cut, len(self.vocabulary))
+            stops = (cut.train.stop, cut.validation.stop)
+            self._counting = Counting(self.path / "corpus.npy", *stops, len(self.vocabulary))
 
     @property
     def yardstick(self) -> Yardstick | None:
@@ -228,7 +228,7 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = _fit_batch(resolved, seen.characters, notice)
+        config = fit_batch(resolved, seen.characters, notice)
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
@@ -236,7 +236,7 @@ def _encode(
     return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
 
 
-def _fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
+def fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
     """Check that the text is long enough; a batch size that nobody chose is made to fit instead."""
     config = resolved.config
     training, data = config.training, config.data
@@ -392,38 +392,3 @@ def _name(corpora: Sequence[str | Path], cell: str) -> str:
     stem = "stdin" if first == "-" else Path(first).resolve().stem
     clean = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
     return f"{clean[:64] or 'text'}-{cell}"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What training on a text would be: sizes, before anything is written."""
-
-    characters: int
-    train_characters: int
-    vocabulary: int
-    parameters: int
-    steps_per_epoch: int
-    total_steps: int | None
-    """None under a time budget: speed is measured when training begins."""
-
-
-def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = None, notice: Warn = ignore) -> Plan:
-    """Look at the texts and the configuration as ``create`` does, and write nothing. Raises the same errors."""
-    data = resolved.config.data
-    with (
-        tempfile.TemporaryDirectory() as work,
-        corpus.open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
-    ):
-        seen = corpus.survey(sources)
-    V = 256 if data.tokens == "bytes" else len(seen.code_points)
-    config = _fit_batch(resolved, seen.characters, notice)
-    training = config.training
-    cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
-    available = cut.train.stop - cut.train.start
-    text = np.broadcast_to(np.uint8(0), available)
-    per_epoch = Batches(text, training.batch_size, training.seq_length).chunks_per_epoch
-    steps = training.steps
-    if training.epochs is not None:
-        steps = max(1, round(training.epochs * per_epoch))
-    parameters = CharRNN(model_shape(config.model, V)).size
-    return Plan(seen.characters, available, V, parameters, per_epoch, steps)

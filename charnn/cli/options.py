@@ -64,7 +64,17 @@ METAVARS = {
 }
 
 
-class GroupedCommand(click.Command):
+class ExamplesFirst(click.Command):
+    """A command whose help shows its examples before its options."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+
+class GroupedCommand(ExamplesFirst):
     """A command whose help shows its options under the headings of ``FLAGS``."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -123,10 +123,11 @@ def _train(opened: Any, quiet: bool) -> int:
 
 
 def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:
-    from charnn.run import plan
-    from charnn.terminal.reports import print_plan
+    from charnn.planning import plan
+    from charnn.terminal.console import output_console
+    from charnn.terminal.plan import PlanReport
 
-    print_plan(plan(resolved, corpus, sys.stdin.buffer), resolved)
+    output_console().print(PlanReport(plan(resolved, corpus, sys.stdin.buffer, _note)))
     return 0
 
 
