@@ -25,6 +25,10 @@ NO_GAP = 0.05
 """Validation loss this close to training loss: the network cannot even learn its text."""
 
 
+FEW_STEPS = 2000
+"""Before so many steps it is too early to blame the network's size."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """One plain sentence, and what to try."""
@@ -76,6 +80,11 @@ def fit(record: Record) -> Advice:
         return Advice(
             f"On the way to overfitting: validation stays at {last:.3f}, training is at {train:.3f}.",
             f"try --dropout {more_dropout(record)} or more text; more steps will not help",
+        )
+    if last - train < NO_GAP and last_step < FEW_STEPS:
+        return Advice(
+            f"Trained briefly: validation ({last:.3f}) and training ({train:.3f}) are close after {last_step:,} steps.",
+            f"go on: charnn train --resume {record.summary.run} --epochs {max(1, round(4 * record.summary.epoch))}",
         )
     if last - train < NO_GAP:
         return Advice(

@@ -115,6 +115,15 @@ def flag_settings(values: dict[str, Any]) -> dict[str, Setting]:
     return {KEYS[key]: Setting(value, flags[key]) for key, value in values.items() if value is not None}
 
 
+def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """``section.key=`` for the shell, then the values where they are few."""
+    name, equals, value = incomplete.partition("=")
+    if not equals:
+        return [f"{option}=" for option in OPTIONS if option.startswith(incomplete)]
+    choices = OPTIONS[name].metadata.get("choices", ()) if name in OPTIONS else ()
+    return [f"{name}={choice}" for choice in _starting(list(choices() if callable(choices) else choices), value)]
+
+
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
     """Runs under runs/ for the shell, then any path."""
     from click.shell_completion import CompletionItem

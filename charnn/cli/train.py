@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charnn.cli import tell
-from charnn.cli.options import GroupedCommand, complete_presets, complete_runs, config_flags, flag_settings
+from charnn.cli.options import (
+    GroupedCommand,
+    complete_presets,
+    complete_runs,
+    complete_settings,
+    config_flags,
+    flag_settings,
+)
 from charnn.cli.signals import StopSignals
 from charnn.config import Resolved, Setting, parse_assignment, read_file, resolve
 from charnn.errors import CharnnError, ConfigError
@@ -22,6 +29,7 @@ EPILOG = """\b
 Examples:
   charnn train corpus.txt
   charnn train corpus.txt --cell gru --hidden 256 --budget 10m
+  charnn train corpus.txt --dry-run
   charnn train --resume runs/corpus-lstm-1 --epochs 40
 """
 
@@ -32,7 +40,14 @@ Examples:
 @click.option(
     "-c", "--config", "file", metavar="FILE", help="YAML file; flags win over it.", shell_complete=complete_presets
 )
-@click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True, help="Set any option there is.")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="SECTION.KEY=VALUE",
+    multiple=True,
+    help="Set any option there is.",
+    shell_complete=complete_settings,
+)
 @click.option("--resume", metavar="RUN", help="Go on exactly where a run stopped.", shell_complete=complete_runs)
 @click.option("--init-from", metavar="RUN", help="Start from another run's weights.", shell_complete=complete_runs)
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and with which values.")

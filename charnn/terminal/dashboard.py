@@ -113,7 +113,7 @@ class _Page:
         return self.console.render_lines(chart, options, pad=False)[:rows]
 
     def drawn(self, texts: Sequence[RenderableType], width: int | None = None) -> Lines:
-        options = self.options.update(width=width or self.width, height=None, no_wrap=True, overflow="ellipsis")
+        options = self.options.update(width=width or self.width, height=None, no_wrap=True, overflow="crop")
         return [line for text in texts for line in self.console.render_lines(text, options, pad=False)[:1]]
 
     def blank(self, rows: int) -> Lines:
@@ -124,11 +124,10 @@ class _Page:
     def heading(self) -> Text:
         run, model = self.course.run, self.course.run.config.model
         name = self.safe(str(run.path))
-        net = f"{model.cell} {model.layers}x{model.hidden_size}, {words.count(run.model.size)} parameters"
-        facts = f"  {net}, {words.count(run.facts.characters)} characters of text"
-        if cell_len(name) + cell_len(facts) > self.width:
-            facts = f"  {net}"
-        return Text.assemble((name, "bold"), (facts, "dim"))
+        net = f"  {model.cell} {model.layers}x{model.hidden_size}, {words.count(run.model.size)} parameters"
+        text = f", {words.count(run.facts.characters)} characters of text"
+        facts = net if cell_len(name + net + text) > self.width else net + text
+        return Text.assemble((words.end_of(name, max(16, self.width - len(facts))), "bold"), (facts, "dim"))
 
     def progress(self, width: int) -> Text:
         """How far training has come: ``step 1,200 of 5,000 ━━━━──── 24%  2m 03s left``."""

@@ -53,7 +53,7 @@ AXES = {
     "steps": Axis(lambda line, record: line["step"], "steps"),
     "epochs": Axis(lambda line, record: line["epoch"], "epochs"),
     "characters": Axis(_characters, "characters"),
-    "time": Axis(lambda line, record: line["elapsed_seconds"], "time", words.duration),
+    "time": Axis(lambda line, record: line["elapsed_seconds"], "time", words.moment),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -72,7 +72,7 @@ def _fitted(columns: list[_Column], width: int) -> list[Text]:
     while rest and sum(column.width + 2 for column in rest) > room:
         rest.remove(max(rest, key=lambda column: column.rank))
     left = max(SHORTEST_NAME, width - sum(column.width + 2 for column in rest))
-    names = _Column(names.heading, 0, [_shortened(cell, left) for cell in names.cells], left=True)
+    names = _Column(names.heading, 0, [words.end_of(cell, left) for cell in names.cells], left=True)
     kept = [names, *rest]
     heading = "  ".join(_cell(column, column.heading) for column in kept)
     lines = [Text(heading.rstrip(), "dim", no_wrap=True)]
@@ -88,13 +88,3 @@ def _fitted(columns: list[_Column], width: int) -> list[Text]:
 def _cell(column: _Column, text: str) -> str:
     padding = " " * (column.width - cell_len(text))
     return text + padding if column.left else padding + text
-
-
-def _shortened(text: str, width: int) -> str:
-    """The end of a path says more than its beginning."""
-    if cell_len(text) <= width:
-        return text
-    end = text
-    while cell_len(end) > width - 2:
-        end = end[1:]
-    return set_cell_size(f"..{end}", width)

@@ -143,7 +143,7 @@ class Display:
             parts += [f"{words.count(course.speed)}/s", f"{words.duration(course.left)} left"]
         if course.activity:
             parts.append(course.activity)
-        return Text("  ".join(parts), no_wrap=True, overflow="ellipsis")
+        return Text("  ".join(parts), no_wrap=True, overflow="crop")
 
     def _line(self, record: Metrics) -> None:
         """One record, one line, for files and pipes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from charnn.yardstick import Yardstick
 
 
@@ -15,6 +17,11 @@ def duration(seconds: float) -> str:
     if total < 48 * 3600:
         return f"{total // 3600}h {total // 60 % 60:02d}m"
     return f"{total // 86400}d {total // 3600 % 24:02d}h"
+
+
+def moment(seconds: float) -> str:
+    """Seconds as a label of an axis: 0.5s, 20s, 3m 20s."""
+    return f"{seconds:g}s" if seconds < 60 else duration(seconds)
 
 
 def count(value: float) -> str:
@@ -53,3 +60,13 @@ def judged(value: float, yardstick: Yardstick | None) -> str:
     """A validation loss with its distance to counting: ``1.520, 0.15 better than counting``."""
     distance = against(value, None if yardstick is None else yardstick.loss)
     return f"{loss(value)}, {distance}" if distance else loss(value)
+
+
+def end_of(text: str, width: int) -> str:
+    """A path in ``width`` columns; its end says more than its beginning."""
+    if cell_len(text) <= width:
+        return text
+    end = text
+    while cell_len(end) > width - 2:
+        end = end[1:]
+    return f"..{end}"
