@@ -54,7 +54,7 @@ def find_repeats(blocks: Iterable[Codes], length: int, train_stop: int, validati
     _, first = np.unique(hashes, return_index=True)
     held_out = hashes[(places >= train_stop) & (places + WINDOW <= validation_stop)]
     return Repeats(
-        anywhere=1 - len(first) / max(1, len(hashes)),
+        anywhere=(len(hashes) - len(first)) / max(1, len(hashes)),
         leaked=float(np.isin(held_out, hashes[places < train_stop]).mean()) if len(held_out) else 0.0,
     )
 
