@@ -169,6 +169,8 @@ class Trainer:
                 stop = yield from self._report()
                 save = save or state.reported == state.val_step
             done = state.step >= state.total_steps
+            if done:
+                self.run.finish_counting()
             if save or done or stop:
                 yield from self._save(last=done or stop)
             if done or stop:

@@ -64,7 +64,17 @@ METAVARS = {
 }
 
 
-class GroupedCommand(click.Command):
+class ExamplesFirst(click.Command):
+    """A command whose help shows its examples before its options."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+
+class GroupedCommand(ExamplesFirst):
     """A command whose help shows its options under the headings of ``FLAGS``."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -104,6 +114,15 @@ def flag_settings(values: dict[str, Any]) -> dict[str, Setting]:
     """The settings that were given as flags."""
     flags = {key: flag for group in FLAGS.values() for flag, key in group.items()}
     return {KEYS[key]: Setting(value, flags[key]) for key, value in values.items() if value is not None}
+
+
+def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """``section.key=`` for the shell, then the values where they are few."""
+    name, equals, value = incomplete.partition("=")
+    if not equals:
+        return [f"{option}=" for option in OPTIONS if option.startswith(incomplete)]
+    choices = OPTIONS[name].metadata.get("choices", ()) if name in OPTIONS else ()
+    return [f"{name}={choice}" for choice in _starting(list(choices() if callable(choices) else choices), value)]
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
