@@ -142,6 +142,9 @@ class State:
     """Sums over the steps since the last line of metrics.jsonl."""
     summed_steps: int = 0
     clipped_steps: int = 0
+    learning_rate: float = 0.0
+    """Of the last step, as is the norm: a report that is still due after a resume tells them."""
+    grad_norm: float = 0.0
     timed: float = 0.0
     """``elapsed`` at the last line of metrics.jsonl."""
     metrics_length: int = 0

@@ -153,7 +153,6 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._started = time.monotonic() - run.state.elapsed
-        self._last: tuple[float, float, bool] = (0.0, 0.0, False)
 
     def train(self) -> Iterator[Record]:
         """Train until the plan is done or ``should_stop`` says so; saves at the end.
@@ -203,7 +202,7 @@ class Trainer:
         state.summed_steps += 1
         state.clipped_steps += clipped
         state.elapsed = time.monotonic() - self._started
-        self._last = (rate, norm, clipped)
+        state.learning_rate, state.grad_norm = rate, norm
         progress = Progress(state.step, state.total_steps, self._epoch(), loss, rate, norm, clipped, state.elapsed)
         return progress, stop > 0, save > 0
 
@@ -302,7 +301,6 @@ class Trainer:
     def _log(self, val_loss: float | None) -> Metrics:
         """One line of metrics.jsonl; the sums begin anew."""
         state = self.run.state
-        rate, norm, _ = self._last
         state.elapsed = time.monotonic() - self._started
         characters = state.summed_steps * self.run.batches.batch_size * self.run.batches.seq_length
         metrics = Metrics(
@@ -310,8 +308,8 @@ class Trainer:
             epoch=round(self._epoch(), 6),
             train_loss=state.loss_sum / state.summed_steps,
             val_loss=val_loss,
-            learning_rate=rate,
-            grad_norm=norm,
+            learning_rate=state.learning_rate,
+            grad_norm=state.grad_norm,
             clipped=state.clipped_steps / state.summed_steps,
             chars_per_second=round(characters / max(1e-9, state.elapsed - state.timed), 1),
             elapsed_seconds=round(state.elapsed, 3),

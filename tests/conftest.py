@@ -11,3 +11,9 @@ import pytest
 def file(tmp_path: Path) -> Path:
     """Where a text may be written."""
     return tmp_path / "text.txt"
+
+
+@pytest.fixture
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the waiting for the disk, for tests of many short runs; what it is good for is tested elsewhere."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
