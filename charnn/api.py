@@ -23,7 +23,9 @@ from charnn import run as runs
 from charnn import snapshot
 from charnn.config import Config, flat_settings, resolve
 from charnn.errors import CheckpointError, ConfigError
-from charnn.insight.memory import ORDERS, POSITIONS, TEXT_LIMIT, Memory, measure_memory
+from charnn.insight.flow import Flow, clipped_share, measure_flow
+from charnn.insight.gradients import POSITIONS, STEPS
+from charnn.insight.memory import ORDERS, TEXT_LIMIT, Memory, measure_memory
 from charnn.insight.reading import streams_for
 from charnn.insight.score import Scored, Scorer
 from charnn.insight.texts import Text, count_ngrams, open_text, own_text
@@ -117,7 +119,7 @@ class Run:
         characters = np.array(list(self.vocabulary.characters))
         return Score(text, scored.nats[:, 0], scored.kinds, characters[scored.expected], scored.probabilities)
 
-    def memory(self, text: str | None = None, *, longest: int = 256, positions: int = POSITIONS) -> Memory:
+    def memory(self, text: str | None = None, *, longest: int = 256, positions: int = 2000) -> Memory:
         """The loss as a function of how many characters of context are given, on ``text`` or the validation text.
 
         N-grams stand beside it where the run keeps its own text. Raises CorpusError for a text too short.
@@ -136,6 +138,18 @@ class Run:
                 longest=longest,
                 positions=positions,
             )
+
+    def gradients(
+        self, text: str | None = None, *, steps: int = STEPS, positions: int = POSITIONS, seed: int = 0
+    ) -> Flow:
+        """How the gradient of a loss shrinks or grows with every step back, on ``text`` or the validation text.
+
+        Raises CorpusError for a text shorter than ``steps``.
+        """
+        with self._material(text) as material:
+            ids, clipped = material.head(TEXT_LIMIT), clipped_share(self._snapshot)
+        options = {"steps": steps, "positions": positions, "seed": seed}
+        return measure_flow(str(self.path), self.model, ids, clipped=clipped, **options)
 
     @contextmanager
     def _material(self, text: str | None) -> Iterator[Text]:

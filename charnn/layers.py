@@ -17,7 +17,7 @@ G gates, S sigmoid gates. ``dX`` is the gradient of the loss with respect to X.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,10 @@ import numpy.typing as npt
 from charnn.cells import Array, Cell, Views
 
 Shapes = dict[str, tuple[int, ...]]
+
+Watch = Callable[[int, dict[str, Array], Array], None]
+"""Called with (t, d_state, product) at every step backward, before h's gradient is made of its two parts: what came
+elementwise through the cell, {name: (B, H)}, and the product with Wh transposed (B, H). It may change both."""
 
 
 def gate_scale(cell: Cell, dtype: npt.DTypeLike) -> Array:
@@ -232,7 +236,9 @@ class Recurrent(Layer):
                 np.add(product_apart, self.bh, out=s.rec)
             cell_forward(s)
 
-    def backward(self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views) -> None:
+    def backward(
+        self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views, watch: Watch | None = None
+    ) -> None:
         """Fill ``b.da`` (N, G * H) and the gradients of the parameters from ``dh`` (T, B, H).
 
         The gradient of the state after the last step is zero: no gradient enters a chunk from its future. That is the
@@ -249,6 +255,8 @@ class Recurrent(Layer):
                 np.copyto(b.du_steps[t][: -self.cell.apart], d.together)
                 np.copyto(b.du_steps[t][-self.cell.apart :], d.rec)
             np.matmul(b.du_rows[t], WhT, out=product)  # (B, H), summed over the gates
+            if watch is not None:
+                watch(t, b.d_state, product)
             np.add(d.h, product, out=d.h)
         h_prev = w.states["h"][:-1].reshape(-1, self.hidden_size)  # (N, H)
         np.matmul(h_prev.T, b.du, out=g.Wh.reshape(self.hidden_size, -1))
