@@ -26,6 +26,7 @@ from charnn.errors import CheckpointError, ConfigError
 from charnn.insight.flow import Flow, clipped_share, measure_flow
 from charnn.insight.gradients import POSITIONS, STEPS
 from charnn.insight.memory import ORDERS, TEXT_LIMIT, Memory, measure_memory
+from charnn.insight.neurons import CHARACTERS, Neurons, measure_neurons
 from charnn.insight.reading import streams_for
 from charnn.insight.score import Scored, Scorer
 from charnn.insight.texts import Text, count_ngrams, open_text, own_text
@@ -150,6 +151,15 @@ class Run:
             ids, clipped = material.head(TEXT_LIMIT), clipped_share(self._snapshot)
         options = {"steps": steps, "positions": positions, "seed": seed}
         return measure_flow(str(self.path), self.model, ids, clipped=clipped, **options)
+
+    def neurons(self, text: str | None = None, *, since: Sequence[str] = (), characters: int = CHARACTERS) -> Neurons:
+        """Which units tell what about ``text``, or the validation text, with what chance can do beside it.
+
+        Raises CorpusError for a text of fewer than 100 characters.
+        """
+        with self._material(text) as material:
+            ids = material.head(characters)
+            return measure_neurons(self.model, self.vocabulary, ids, context=material.context, since=since)
 
     @contextmanager
     def _material(self, text: str | None) -> Iterator[Text]:

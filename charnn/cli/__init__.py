@@ -23,6 +23,7 @@ COMMANDS = {
     "inspect": "Loss curves and facts of runs.",
     "runs": "A table of the runs there are.",
     "score": "How well a model predicts a text, character by character.",
+    "neurons": "What single units respond to.",
     "gradients": "How far gradients reach back through time.",
 }
 """Every command with the first line of its help; the module has the command's name."""
