@@ -18,7 +18,7 @@ it need not copy its operands first: there the weights are cut into blocks of co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,11 @@ def in_blocks(array: Array, width: int) -> Array:
     """A view of (..., B, H) as (..., H / width, B, width): the layout of a product with blocks of columns."""
     *outer, B, H = array.shape
     return np.moveaxis(array.reshape(*outer, B, H // width, width), -2, -3)
+
+
+Watch = Callable[[int, dict[str, Array], Array], None]
+"""Called with (t, d_state, product) at every step backward, before h's gradient is made of its two parts: what came
+elementwise through the cell, {name: (B, H)}, and the product with Wh transposed (B, H). It may change both."""
 
 
 def gate_scale(cell: Cell, dtype: npt.DTypeLike) -> Array:
@@ -301,7 +306,9 @@ class Recurrent(Layer):
                 np.add(rec, bh, out=s.rec_blocks)
             cell_forward(s)
 
-    def backward(self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views) -> None:
+    def backward(
+        self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views, watch: Watch | None = None
+    ) -> None:
         """Fill ``b.da`` (N, G * H) and the gradients of the parameters from ``dh`` (T, B, H).
 
         The gradient of the state after the last step is zero: no gradient enters a chunk from its future. That is the
@@ -318,8 +325,13 @@ class Recurrent(Layer):
                 np.copyto(b.du_steps[t][: -self.cell.apart], d.together)
                 np.copyto(b.du_steps[t][-self.cell.apart :], d.rec)
             np.matmul(b.du_parts[t], WhT, out=product)  # (parts, blocks, B, width)
-            for part in product:
-                np.add(b.dh_blocks, part, out=b.dh_blocks)
+            if watch is None:
+                for part in product:
+                    np.add(b.dh_blocks, part, out=b.dh_blocks)
+            else:
+                whole = np.moveaxis(product.sum(axis=0), 0, 1).reshape(d.h.shape)  # (B, H)
+                watch(t, b.d_state, whole)
+                np.add(d.h, whole, out=d.h)
         h_prev = w.states["h"][:-1].reshape(-1, self.hidden_size)  # (N, H)
         np.matmul(h_prev.T, b.du, out=g.Wh.reshape(self.hidden_size, -1))
         if self.cell.apart:

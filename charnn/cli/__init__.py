@@ -22,6 +22,9 @@ COMMANDS = {
     "sample": "Let a trained network write.",
     "inspect": "Loss curves and facts of runs.",
     "runs": "A table of the runs there are.",
+    "score": "How well a model predicts a text, character by character.",
+    "neurons": "What single units respond to.",
+    "gradients": "How far gradients reach back through time.",
     "completion": "Tab completion for bash, zsh and fish.",
 }
 """Every command with the first line of its help; the module has the command's name."""
