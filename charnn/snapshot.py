@@ -38,7 +38,9 @@ def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
     choices = find_cell(config.cell).activations
     chosen = "" if config.activation == "auto" else config.activation
     if chosen and chosen not in choices:
-        raise ConfigError(f"a {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none'}")
+        raise ConfigError(
+            f"the {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none to choose'}"
+        )
     return Shape(
         vocabulary_size=vocabulary_size,
         cell=config.cell,
@@ -132,6 +134,8 @@ class State:
     val_step: int | None = None
     total_steps: int = 1
     """The plan: when training ends. Under a time budget it is corrected as training goes."""
+    planned_budget: float | None = None
+    """The time budget that the plan was made for, in seconds."""
     validate_every: int = 1
     log_every: int = 1
     loss_sum: float = 0.0

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from charnn import corpus
 from charnn.cells import find_cell
 from charnn.errors import ConfigError, printable
 from charnn.folder import read_metrics
@@ -19,6 +18,7 @@ from charnn.insight.jacobians import Jacobians, measure_jacobians
 from charnn.insight.reading import Ids
 from charnn.model import CharRNN, Shape
 from charnn.snapshot import Snapshot
+from charnn.sources import code_points, open_sources
 from charnn.vocabulary import Vocabulary
 
 RANDOM_VOCABULARY = 64
@@ -122,9 +122,9 @@ def random_text(length: int, seed: int) -> tuple[Ids, int]:
 
 def plain_text(file: str, most: int) -> tuple[Ids, int]:
     """The first characters of a file in a vocabulary of their own, and its size. Raises CorpusError."""
-    with tempfile.TemporaryDirectory() as work, corpus.open_sources([file], Path(work)) as sources:
+    with tempfile.TemporaryDirectory() as work, open_sources([file], Path(work)) as sources:
         codes, left = [], most
-        for block in corpus.code_points(sources):
+        for block in code_points(sources):
             codes.append(block[:left])
             left -= len(codes[-1])
             if left <= 0:

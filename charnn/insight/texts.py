@@ -17,6 +17,7 @@ from charnn import corpus
 from charnn.errors import CheckpointError, CorpusError, printable
 from charnn.insight.reading import Ids
 from charnn.snapshot import CorpusFacts, Snapshot, field_of, yardstick_from_json
+from charnn.sources import Sources, code_points, open_sources
 from charnn.vocabulary import Vocabulary
 from charnn.yardstick import NGrams, choose_order
 
@@ -106,7 +107,7 @@ def open_text(
     vocabulary = loaded.vocabulary
     with (
         tempfile.TemporaryDirectory() as work,
-        corpus.open_sources(
+        open_sources(
             [file], Path(work), encoding or loaded.config.data.encoding, vocabulary.tokens, vocabulary.normalize
         ) as sources,
     ):
@@ -117,12 +118,12 @@ def open_text(
 
 
 def _encoded(
-    sources: corpus.Sources, vocabulary: Vocabulary, text: Text, others: Sequence[Vocabulary] | None
+    sources: Sources, vocabulary: Vocabulary, text: Text, others: Sequence[Vocabulary] | None
 ) -> Iterator[Ids]:
     """The ids of the sources; with ``others``, only of characters that all vocabularies have."""
     known = set(vocabulary.characters).intersection(*(other.characters for other in others or ()))
     codes_known = np.array(sorted(map(ord, known)))
-    for codes in corpus.code_points(sources):
+    for codes in code_points(sources):
         if others is not None:
             kept = codes[np.isin(codes, codes_known)]
             text.unknown += len(codes) - len(kept)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from charnn.insight.flow import Flow
 from charnn.terminal.chart import Chart, Series
-from charnn.terminal.reports import new_console
+from charnn.terminal.console import output_console
 from charnn.terminal.safe import one_line
 
 STYLES = ("cyan", "yellow", "green", "magenta", "blue", "red")
@@ -20,7 +20,7 @@ FLOOR = 1e-12
 
 
 def print_flows(flows: Sequence[Flow], heading: str, console: Console | None = None) -> None:
-    console = console or new_console()
+    console = console or output_console()
     console.print(Text(one_line(heading), style="bold"), soft_wrap=True)
     console.print(reach_chart(flows))
     console.print()

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from charnn.insight.memory import GAIN, Memory
 from charnn.terminal.chart import Chart, Level, Mark, Series
-from charnn.terminal.reports import new_console
+from charnn.terminal.console import output_console
 from charnn.terminal.safe import one_line
 
 
 def print_memory(memory: Memory, heading: str, console: Console | None = None) -> None:
-    console = console or new_console()
+    console = console or output_console()
     console.print(Text(one_line(heading), style="bold"), soft_wrap=True)
     console.print(memory_chart(memory))
     console.print()

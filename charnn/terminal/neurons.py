@@ -16,8 +16,8 @@ from charnn.insight.neurons import Finding, Gates, Neurons, Unit
 from charnn.insight.properties import LAST_CHARACTER
 from charnn.insight.reading import Ids
 from charnn.terminal.chart import Chart, Series
+from charnn.terminal.console import output_console
 from charnn.terminal.painting import Scale, characters, has_color, paint
-from charnn.terminal.reports import new_console
 from charnn.terminal.safe import escape, one_line
 from charnn.vocabulary import Vocabulary
 
@@ -42,7 +42,7 @@ LAYERS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 
 def print_findings(neurons: Neurons, heading: str, console: Console | None = None) -> None:
     """For every property the units that tell it best, with the correlation that chance reaches."""
-    console = console or new_console()
+    console = console or output_console()
     console.print(Text(one_line(heading), style="bold"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("property", "unit", "r", "chance", "and then"):
@@ -61,7 +61,7 @@ def print_findings(neurons: Neurons, heading: str, console: Console | None = Non
 
 def print_ranked(findings: Sequence[Finding], console: Console | None = None) -> None:
     """Single units, each with the property it tells best."""
-    console = console or new_console()
+    console = console or output_console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("unit", "tells best", "r", "chance"):
         table.add_column(name, justify="right" if name in ("r", "chance") else "left")
@@ -79,7 +79,7 @@ def print_unit(
     console: Console | None = None,
 ) -> None:
     """A passage (n,) coloured by the unit's value after each character."""
-    console = console or new_console()
+    console = console or output_console()
     title = f"unit {unit}, shares of {largest:.2f}:"
     console.print(ACTIVATION.legend(title, has_color(console)))
     cells = characters(vocabulary, ids, values / largest)
@@ -89,7 +89,7 @@ def print_unit(
 
 def print_gates(gates: Gates, console: Console | None = None) -> None:
     """How much of the time gates are nearly shut or nearly open, by layer: means over the units."""
-    console = console or new_console()
+    console = console or output_console()
     if not gates.names:
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -105,7 +105,7 @@ def print_gates(gates: Gates, console: Console | None = None) -> None:
 
 def print_gate_charts(gates: Gates, console: Console | None = None) -> None:
     """One picture a gate: every unit by the share of the time it is nearly open and nearly shut."""
-    console = console or new_console()
+    console = console or output_console()
     for index, name in enumerate(gates.names):
         series = [
             Series(f"layer {n}", gates.right[n, index].tolist(), gates.left[n, index].tolist(), LAYERS[n % 6], "dots")

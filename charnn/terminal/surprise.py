@@ -11,8 +11,8 @@ from rich.text import Text
 
 from charnn.insight.kinds import KINDS
 from charnn.insight.score import Line, Tally
+from charnn.terminal.console import output_console
 from charnn.terminal.painting import Scale, characters, has_color, paint
-from charnn.terminal.reports import new_console
 from charnn.terminal.safe import one_line
 from charnn.vocabulary import Vocabulary
 
@@ -47,7 +47,7 @@ class TextView:
     """The text coloured by surprise, as it comes."""
 
     def __init__(self, vocabulary: Vocabulary, lead: bool = False, console: Console | None = None):
-        self.vocabulary, self.lead, self.console = vocabulary, lead, console or new_console()
+        self.vocabulary, self.lead, self.console = vocabulary, lead, console or output_console()
         self.scale = LEAD if lead else SURPRISE
 
     def legend(self) -> None:
@@ -65,7 +65,7 @@ class TextView:
 
 def print_summary(tally: Tally, heading: str, console: Console | None = None) -> None:
     """Totals, and the loss by kind of character with the other judges beside it."""
-    console = console or new_console()
+    console = console or output_console()
     totals = tally.totals()
     console.print(Text(one_line(heading), style="bold"), soft_wrap=True)
     console.print(
@@ -93,7 +93,7 @@ def print_lines(
     title: str, ranked: Iterable[Line], vocabulary: Vocabulary, lead: bool = False, console: Console | None = None
 ) -> None:
     """Lines worth looking at, each with its figure, its colours, and what was expected at its oddest places."""
-    console = console or new_console()
+    console = console or output_console()
     view = TextView(vocabulary, lead, console)
     shown = False
     for line in ranked:
@@ -139,7 +139,7 @@ def _quoted(vocabulary: Vocabulary, token: int, console: Console) -> str:
 
 def print_place(line: Line, vocabulary: Vocabulary, console: Console | None = None) -> None:
     """Every character of one line with its surprise and what the model held likeliest there."""
-    console = console or new_console()
+    console = console or output_console()
     scored = line.scored
     table = Table(box=None, pad_edge=False)
     for name, justify in (("column", "right"), ("", "left"), ("nats", "right"), ("kind", "left"), ("expected", "left")):
