@@ -18,7 +18,8 @@ it need not copy its operands first: there the weights are cut into blocks of co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -57,16 +58,24 @@ def in_blocks(array: Array, width: int) -> Array:
     return np.moveaxis(array.reshape(*outer, B, H // width, width), -2, -3)
 
 
-Watch = Callable[[int, dict[str, Array], Array], None]
-"""Called with (t, d_state, product) at every step backward, before h's gradient is made of its two parts: what came
-elementwise through the cell, {name: (B, H)}, and the product with Wh transposed (B, H). It may change both."""
-
-
 def gate_scale(cell: Cell, dtype: npt.DTypeLike) -> Array:
     """The factor of each gate's pre-activations: 1/2 for the leading sigmoids, 1 for the rest. Shape (G,)."""
     scale = np.ones(len(cell.gates), dtype)
     scale[: cell.sigmoids] = 0.5
     return scale
+
+
+class Watch(Protocol):
+    """Looks on as the gradient of the state goes back step by step; ``d_state`` is {name: (B, H)}.
+
+    Both methods may change it in place, and so follow or inject a part of the gradient alone.
+    """
+
+    def elementwise(self, t: int, d_state: Mapping[str, Array]) -> None:
+        """At step t the cell is done: the gradient of the state before it, without the product with Wh."""
+
+    def complete(self, t: int, d_state: Mapping[str, Array]) -> None:
+        """The product is added: the gradient of the state before step t."""
 
 
 class Layer:
@@ -324,14 +333,13 @@ class Recurrent(Layer):
             if self.cell.apart:
                 np.copyto(b.du_steps[t][: -self.cell.apart], d.together)
                 np.copyto(b.du_steps[t][-self.cell.apart :], d.rec)
+            if watch is not None:
+                watch.elementwise(t, b.d_state)
             np.matmul(b.du_parts[t], WhT, out=product)  # (parts, blocks, B, width)
-            if watch is None:
-                for part in product:
-                    np.add(b.dh_blocks, part, out=b.dh_blocks)
-            else:
-                whole = np.moveaxis(product.sum(axis=0), 0, 1).reshape(d.h.shape)  # (B, H)
-                watch(t, b.d_state, whole)
-                np.add(d.h, whole, out=d.h)
+            for part in product:
+                np.add(b.dh_blocks, part, out=b.dh_blocks)
+            if watch is not None:
+                watch.complete(t, b.d_state)
         h_prev = w.states["h"][:-1].reshape(-1, self.hidden_size)  # (N, H)
         np.matmul(h_prev.T, b.du, out=g.Wh.reshape(self.hidden_size, -1))
         if self.cell.apart:

@@ -9,9 +9,8 @@ goes. So training, validation and sampling share the weights and disturb each ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ from charnn.layers import (
     Projection,
     Recurrent,
     RecurrentWorkspace,
+    Watch,
     new_array,
 )
 from charnn.loss import cross_entropy, cross_entropy_gradient
@@ -211,15 +211,10 @@ class CharRNN:
         self.backward(w, out)
         return float(losses.sum(dtype=np.float64)), carry
 
-    def backward(
-        self,
-        w: Workspace,
-        out: dict[str, Array],
-        watch: Callable[[int, int, dict[str, Array], Array], None] | None = None,
-    ) -> None:
+    def backward(self, w: Workspace, out: dict[str, Array], watches: Sequence[Watch] = ()) -> None:
         """From the gradient of the logits in ``w.logits`` (N, V) to that of every parameter, top layer first.
 
-        ``watch`` is called as ``layers.Watch`` is, with the index of the layer before the rest.
+        ``watches`` are none, or one for each recurrent layer, the lowest first.
         """
         gradients = {name: Views(**self._of_layer(name, out)) for name in self._layers}
         dh = w.dh  # (N, H)
@@ -228,9 +223,8 @@ class CharRNN:
             if w.masks and (mask := w.masks[index]) is not None:
                 np.multiply(dh, mask.reshape(dh.shape), out=dh)
             buffers, b = w.recurrent[index], w.backward
-            watch_layer = None if watch is None else partial(watch, index)
-            gradient = gradients[f"recurrent{index}"]
-            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, watch_layer)
+            watch, gradient = watches[index] if watches else None, gradients[f"recurrent{index}"]
+            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, watch)
             if index:
                 projection = self.projections[index - 1]
                 projection.backward(w.inputs[index], b.da, gradients[f"projection{index}"], dh)

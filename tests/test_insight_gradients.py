@@ -141,10 +141,21 @@ def test_watching_changes_no_gradient() -> None:
     workspace = model.workspace(10, 2)
     model.gradient(x, y, model.zero_carry(2), workspace, model.views(plain), 1.0)
     seen = []
+
+    class Onlooker:
+        def __init__(self, layer):
+            self.layer = layer
+
+        def elementwise(self, t, d_state):
+            seen.append((self.layer, t))
+
+        def complete(self, t, d_state):
+            assert set(d_state) == {"h"}
+
     gradient = workspace.logits.copy()
     model.forward(x, model.zero_carry(2), workspace)
     workspace.logits[...] = gradient
-    model.backward(workspace, model.views(watched), lambda layer, t, d_state, product: seen.append((layer, t)))
+    model.backward(workspace, model.views(watched), [Onlooker(0), Onlooker(1)])
     np.testing.assert_array_equal(watched, plain)
     assert seen == [(layer, t) for layer in (1, 0) for t in range(9, -1, -1)]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charnn.cli import tell
-from charnn.cli.options import complete_runs
+from charnn.cli.options import ExamplesFirst, complete_runs
 from charnn.config import cell_names
 from charnn.errors import ConfigError
 
@@ -30,7 +30,7 @@ Examples:
 """
 
 
-@click.command("gradients", epilog=EPILOG)
+@click.command("gradients", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", nargs=-1, shell_complete=complete_runs)
 @click.option("--cell", "cells", multiple=True, type=click.Choice(cell_names()), help="A cell before training.")
 @click.option("--activation", "activations", multiple=True, metavar="NAME", help="Of the cells that have a choice.")

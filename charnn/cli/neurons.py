@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charnn.cli import tell
-from charnn.cli.options import complete_runs
+from charnn.cli.options import ExamplesFirst, complete_runs
 from charnn.errors import ConfigError, StorageError, printable
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Examples:
 """
 
 
-@click.command("neurons", epilog=EPILOG)
+@click.command("neurons", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", shell_complete=complete_runs)
 @click.argument("file", required=False, type=click.Path())
 @click.option("--unit", "names", multiple=True, metavar="L:U", help="Show this unit; L:U:c for the cell state.")

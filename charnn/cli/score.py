@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charnn.cli import tell
-from charnn.cli.options import complete_runs
+from charnn.cli.options import ExamplesFirst, complete_runs
 from charnn.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Examples:
 """
 
 
-@click.command("score", epilog=EPILOG)
+@click.command("score", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", shell_complete=complete_runs)
 @click.argument("file", required=False, type=click.Path())
 @click.option("--text", "whole", is_flag=True, help="The whole text, coloured by surprise, first.")

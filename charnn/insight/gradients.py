@@ -17,6 +17,7 @@ All of it is computed in double precision, where even a gradient that has lost a
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -177,24 +178,35 @@ def _windows(model: CharRNN, text: Ids, ends: npt.NDArray[np.int64], steps: int)
 
 def backward_norms(model: CharRNN, workspace: Workspace, last: Array, path: Path) -> Floats:
     """Send the gradient ``last`` (P, V) of the last logits back: norms (L, S, K, P) of the gradient of each state."""
-    names = model.cell.state
-    norms = np.zeros((len(model.recurrent), len(names), workspace.T, workspace.B))
-
-    def watch(layer: int, t: int, d_state: dict[str, Array], product: Array) -> None:
-        if path == "elementwise":
-            product[...] = 0
-        for index, name in enumerate(names):
-            array = d_state[name]
-            if path == "product":
-                array[...] = 0
-            array[np.abs(array) < TINY] = 0
-            norms[layer, index, workspace.T - 1 - t] = _norm(array + product if name == "h" else array)
-        product[np.abs(product) < TINY] = 0
-
+    watches = [_Norms(model.cell.state, workspace.T, workspace.B, path) for _ in model.recurrent]
     workspace.logits[...] = 0
     workspace.logits[-workspace.B :] = last
-    model.backward(workspace, model.views(np.zeros(model.size)), watch)
-    return norms
+    model.backward(workspace, model.views(np.zeros(model.size)), watches)
+    return np.stack([watch.norms for watch in watches])
+
+
+class _Norms:
+    """Writes down the norm of the gradient of a layer's state at every step, and keeps it to one path."""
+
+    def __init__(self, names: tuple[str, ...], T: int, B: int, path: Path):
+        self.names, self.path = names, path
+        self.norms = np.zeros((len(names), T, B))
+        self._kept: dict[str, Array] = {}
+
+    def elementwise(self, t: int, d_state: Mapping[str, Array]) -> None:
+        if self.path == "elementwise":
+            self._kept = {name: array.copy() for name, array in d_state.items()}
+        elif self.path == "product":
+            for array in d_state.values():
+                array.fill(0)
+
+    def complete(self, t: int, d_state: Mapping[str, Array]) -> None:
+        for name, kept in self._kept.items():
+            d_state[name][...] = kept
+        for index, name in enumerate(self.names):
+            array = d_state[name]
+            array[np.abs(array) < TINY] = 0
+            self.norms[index, self.norms.shape[1] - 1 - t] = _norm(array)
 
 
 def _norm(rows: Array) -> Floats:

@@ -13,6 +13,7 @@ the layer with the largest radius decides.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,21 +82,30 @@ def step_jacobians(model: CharRNN, x: int, state: list[dict[str, Array]]) -> lis
     carry: Carry = [{name: np.tile(array, (size, 1)) for name, array in layer.items()} for layer in state]
     workspace = model.workspace(2, size)
     model.forward(np.full((2, size), x), carry, workspace)
-    identity, jacobians = np.eye(size), []
+    jacobians = []
     for layer, buffers in zip(model.recurrent, workspace.recurrent, strict=True):
-        jacobian = np.empty((size, size))
-
-        def watch(t: int, d_state: dict[str, Array], product: Array, jacobian: Array = jacobian) -> None:
-            for index, name in enumerate(names):
-                columns = slice(index * H, (index + 1) * H)
-                if t == 1:  # here, before step 1, the rows of the identity enter
-                    d_state[name][...] = identity[:, columns]
-                else:
-                    jacobian[:, columns] = d_state[name] + product if name == "h" else d_state[name]
-            if t == 1:
-                product[...] = 0
-
+        rows = _Rows(names, H)
         room = Views(**{name: np.zeros(shape) for name, shape in layer.shapes.items()})
-        layer.backward(buffers, np.zeros((2, size, H)), workspace.backward, room, watch)
-        jacobians.append(jacobian)
+        layer.backward(buffers, np.zeros((2, size, H)), workspace.backward, room, rows)
+        jacobians.append(rows.jacobian)
     return jacobians
+
+
+class _Rows:
+    """Lets the rows of the identity in as the gradient of the state between two steps; what they become is the
+    Jacobian of the first step."""
+
+    def __init__(self, names: tuple[str, ...], H: int):
+        self.parts = {name: slice(index * H, (index + 1) * H) for index, name in enumerate(names)}
+        self.identity = np.eye(len(names) * H)
+        self.jacobian = np.empty_like(self.identity)
+
+    def elementwise(self, t: int, d_state: Mapping[str, Array]) -> None:
+        """Nothing is to be done between the cell and the product."""
+
+    def complete(self, t: int, d_state: Mapping[str, Array]) -> None:
+        for name, columns in self.parts.items():
+            if t == 1:
+                d_state[name][...] = self.identity[:, columns]
+            else:
+                self.jacobian[:, columns] = d_state[name]

@@ -38,7 +38,7 @@ class Scale:
         """One line that names the steps."""
         text = Text(f"{title}  ", style="dim")
         for style, mark, name in zip(self.styles, self.marks, self.names, strict=True):
-            shown = f" {name} " if colored else f"{mark if mark.strip() else 'blank'}: {name}  "
+            shown = f" {name} " if colored else f"{mark if mark.strip() else 'blank'}: {name} "
             text.append(shown, style if colored else "")
         return text
 
