@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from charnn import run as runs
 from charnn import snapshot, trainer
-from charnn.config import Config, flat_settings, resolve
+from charnn.config import Config, Setting, flat_settings, resolve
 from charnn.errors import ConfigError
 from charnn.model import CharRNN
 from charnn.sampler import Sampling, generate
@@ -131,15 +131,17 @@ def train(
     """Train a network on text files and folders, or go on with a run; yields the records of ``charnn.trainer``.
 
     ``options`` are the options of the configuration by name: cell="gru", hidden_size=256, epochs=5. With ``resume``
-    only epochs, steps and budget may be given. The run is saved when the iterator ends; one that is abandoned keeps
-    its last checkpoint. Raises the errors of ``charnn.errors``.
+    only epochs, steps, budget and workers may be given. ``workers`` is 1 unless given: more are processes that import
+    the main program anew, which then needs the usual ``if __name__ == "__main__":``. The run is saved when the iterator
+    ends; one that is abandoned keeps its last checkpoint. Raises the errors of ``charnn.errors``.
     """
     if (corpus is None) == (resume is None):
         raise ConfigError("train needs either a corpus or a run to resume")
     settings = flat_settings({key: value for key, value in options.items() if value is not None})
     if resume is not None:
-        run = runs.resume(Path(resume), settings)
+        run = runs.resume(Path(resume), [settings])
     else:
+        settings.setdefault("training.workers", Setting(1, "default"))
         sources = [corpus] if isinstance(corpus, str | PathLike) else list(corpus or [])
         initial = None if init_from is None else snapshot.load_snapshot(Path(init_from))
         target = None if out is None else Path(out)

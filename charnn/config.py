@@ -11,7 +11,7 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class ModelConfig:
     """What the network is."""
 
     cell: str = option("lstm", "recurrent cell", choices=cell_names)
-    activation: str = option("auto", "nonlinearity of a vanilla cell", choices=("auto", "tanh", "relu"))
+    activation: str = option("auto", "nonlinearity of a vanilla cell; auto: tanh", choices=("auto", "tanh", "relu"))
     layers: int = option(2, "recurrent layers", low=1, high=64)
     hidden_size: int = option(128, "units a layer", low=1, high=65536)
     embedding_size: int = option(0, "columns of the character embedding; 0: one-hot", low=0, high=65536)
@@ -87,9 +87,13 @@ class TrainingConfig:
 
     seq_length: int = option(64, "characters a stream advances per step: the reach of the gradient", low=1, high=10**9)
     batch_size: int = option(32, "streams read in parallel", low=1, high=10**6)
-    epochs: float | None = option(None, "passes over the training text", above=0, high=10**9)
-    steps: int | None = option(None, "updates", low=1, high=10**12)
-    budget: float | None = option(None, "wall-clock time: 90s, 10m, 2h", above=0, high=10**9, duration=True)
+    epochs: float | None = option(
+        None, "passes over the training text; 20 where nothing says how long", above=0, high=10**9
+    )
+    steps: int | None = option(None, "updates, instead of epochs", low=1, high=10**12)
+    budget: float | None = option(
+        None, "wall-clock time to end on, instead: 90s, 10m, 2h", above=0, high=10**9, duration=True
+    )
     seed: int = option(1, "seed of weights, offsets and dropout", low=0, high=2**63 - 1)
     workers: int | None = option(None, "processes that share the work", low=1, high=1024, auto=True)
     validate_every: int | None = option(None, "steps between validations", low=1, high=10**12, auto=True)
@@ -185,7 +189,7 @@ def coerce(name: str, setting: Setting) -> Any:
     """The value of option ``section.key`` in its type, checked against its limits. Raises ConfigError."""
     where = printable(setting.origin)
     if name not in OPTIONS:
-        raise ConfigError(f"{where}: unknown key {printable(name)}", _nearest(name, OPTIONS))
+        raise ConfigError(f"{where}: unknown key {printable(name)[:80]}", _nearest_option(name))
     spec = OPTIONS[name]
     limits, value = spec.metadata, setting.value
     shown = f"{where}: {name.partition('.')[2]}"
@@ -229,7 +233,7 @@ def _seconds(value: Any, shown: str) -> float:
     text = str(value).strip()
     unit = SECONDS.get(text[-1:])
     number = text[:-1] if unit else text
-    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", number):
+    if not re.fullmatch(r"(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", number):
         raise ConfigError(f"{shown} must be a time such as 90s, 10m or 2h, not {printable(text)[:80]}")
     return float(number) * (unit or 1.0)
 
@@ -284,6 +288,14 @@ def _nearest(word: str, known: Any) -> str:
     return f"did you mean {close[0]}?" if close else f"valid are: {', '.join(known)}"
 
 
+def _nearest_option(name: str) -> str:
+    """For an unknown ``section.key``: the option of the same or nearly the same key, in whichever section it is."""
+    section, _, key = name.rpartition(".")
+    close = difflib.get_close_matches(key, list(KEYS), n=1, cutoff=0.5)
+    of_section = [option for option in OPTIONS if option.startswith(f"{section}.")]
+    return f"did you mean {KEYS[close[0]]}?" if close else f"valid are: {', '.join(of_section or OPTIONS)}"
+
+
 def flat_settings(values: Mapping[str, Any], origin: str = "keyword") -> dict[str, Setting]:
     """Settings from options by key alone, as the Python surface takes them. Raises ConfigError for an unknown key."""
     for key in values:
@@ -311,19 +323,20 @@ def read_file(path: Path) -> dict[str, Setting]:
     text = _read_text(path)
     shown = printable(str(path))
     try:
-        return _settings_from_events(list(yaml.parse(text, yaml.SafeLoader)), shown)
+        return _settings_from_events(yaml.parse(text, yaml.SafeLoader), shown)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{shown}:{line}: not valid YAML: {error.reason}") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{shown}:{line}: not valid YAML: {printable(str(error.problem))}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{shown}: not valid YAML: {printable(str(error))[:200]}") from error
 
 
 def _read_text(path: Path) -> str:
     shown = printable(str(path))
     try:
         if not path.is_file():
-            raise ConfigError(f"{shown}: no such configuration file")
+            raise ConfigError(f"{shown}: no such configuration file", "the presets are in configs/ of charnn's source")
         if path.stat().st_size > MAX_FILE_SIZE:
             raise ConfigError(f"{shown}: larger than {MAX_FILE_SIZE // 1024} KB: not a configuration")
         return path.read_bytes().decode("utf-8-sig")
@@ -333,8 +346,11 @@ def _read_text(path: Path) -> str:
         raise StorageError(f"cannot read {shown}: {error.strerror}") from error
 
 
-def _settings_from_events(events: list[Any], shown: str) -> dict[str, Setting]:
-    """Walk the parser's events: one document, a mapping of sections, each a mapping of scalars."""
+def _settings_from_events(events: Iterable[Any], shown: str) -> dict[str, Setting]:
+    """Walk the parser's events: one document, a mapping of sections, each a mapping of scalars.
+
+    The first event out of place ends the walk, and with it the parser's work, which grows fast with nesting.
+    """
     settings: dict[str, Setting] = {}
     depth, documents = 0, 0
     section = key = ""
@@ -368,8 +384,7 @@ def _settings_from_events(events: list[Any], shown: str) -> dict[str, Setting]:
             if key in settings:
                 raise ConfigError(f"{place}: {printable(key)} appears twice")
             if key not in OPTIONS:
-                known = [name for name in OPTIONS if name.startswith(f"{section}.")]
-                raise ConfigError(f"{place}: unknown key {printable(key)[:80]}", _nearest(key, known))
+                raise ConfigError(f"{place}: unknown key {printable(key)[:80]}", _nearest_option(key))
         elif kind == "ScalarEvent" and depth == 2:
             settings[key] = Setting(event.value, place)
             coerce(key, settings[key])

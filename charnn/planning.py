@@ -26,6 +26,7 @@ from charnn.config import Config, Resolved
 from charnn.repeats import Repeats, find_repeats
 from charnn.run import create, fit_batch
 from charnn.snapshot import Warn, ignore, model_shape
+from charnn.sources import Sources, code_points, open_sources
 from charnn.trainer import Progress, train
 
 MEASURE_SECONDS = 1.5
@@ -91,12 +92,12 @@ def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = N
     model_shape(resolved.config.model, 1)
     with (
         tempfile.TemporaryDirectory() as work,
-        corpus.open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
+        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
     ):
         seen = corpus.survey(sources)
         resolved = Resolved(fit_batch(resolved, seen.characters, notice), resolved.origins)
         cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
-        repeats = find_repeats(corpus.code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
+        repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
         V = 256 if data.tokens == "bytes" else len(seen.code_points)
         layers = parameters_by_layer(resolved.config.model, V)
         needed, there = sum(layers.values()) * 4 * COPIES, _machine_memory()
@@ -130,9 +131,7 @@ def _machine_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _try(
-    config: Config, sources: corpus.Sources, seen: corpus.Survey, work: Path, parameters: int
-) -> tuple[float, int]:
+def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, parameters: int) -> tuple[float, int]:
     """Characters per second and bytes of memory, from real training on the first part of the text.
 
     All distinct characters are added to that part, so that the network is the one that would be trained.
@@ -141,7 +140,7 @@ def _try(
     step_seconds = 6 * parameters * training.batch_size * training.seq_length / ASSUMED_FLOPS
     T = max(1, min(training.seq_length, int(training.seq_length * SLOWEST_STEP / step_seconds)))
     wanted = 4 * training.batch_size * T + 2
-    codes = chain.from_iterable(block.tolist() for block in corpus.code_points(sources))
+    codes = chain.from_iterable(block.tolist() for block in code_points(sources))
     part = [*islice(codes, wanted), *seen.code_points.tolist()]
     text = "".join(map(chr, part))
     as_bytes = config.data.tokens == "bytes"

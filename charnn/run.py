@@ -26,7 +26,7 @@ import numpy as np
 from charnn import checkpoint, corpus
 from charnn.batches import Batches, Ids
 from charnn.cells import Array
-from charnn.config import LENGTHS, Config, Resolved, Setting, resolve, to_yaml
+from charnn.config import LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
 from charnn.counting import Counting
 from charnn.errors import CheckpointError, ConfigError, CorpusError, StorageError, printable
 from charnn.folder import lock_folder, make_folder, new_folder
@@ -43,6 +43,8 @@ from charnn.snapshot import (
     model_shape,
     yardstick_from_json,
 )
+from charnn.sources import open_sources
+from charnn.team import best_size
 from charnn.vocabulary import Vocabulary
 from charnn.yardstick import Yardstick
 
@@ -190,21 +192,25 @@ def create(
     """
     model_shape(resolved.config.model, 1)
     path = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell))
+    lock = lock_folder(path)
     try:
-        lock = lock_folder(path)
         make_folder(path / "checkpoints")
         config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
         run = TrainingRun(path, config, vocabulary, facts, None, lock)
+        if config.training.workers is None:
+            workers = best_size(config.training.batch_size, run.model.size)
+            run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
         run.model.initialise(config.training.seed)
         if initial is not None:
             _start_from(run, initial)
-        checkpoint.write_atomically(path / "config.yaml", to_yaml(config).encode())
+        checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
         checkpoint.write_atomically(run.metrics_path, b"")
         run.save()
         run.start_counting()
         return run
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
+        lock.close()
         raise
 
 
@@ -219,7 +225,7 @@ def _encode(
 ) -> tuple[Config, Vocabulary, CorpusFacts]:
     """Read the texts twice: once to see which characters there are, once to write their ids."""
     config, data = resolved.config, resolved.config.data
-    with corpus.open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
+    with open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
         seen = corpus.survey(sources, progress, stop)
         for text in seen.notices:
             notice(text)
@@ -282,9 +288,10 @@ def _start_from(run: TrainingRun, initial: Snapshot) -> None:
 
 
 def resume(
-    path: Path, settings: Mapping[str, Setting] | None = None, corpora: Sequence[str] = (), warn: Warn = ignore
+    path: Path, layers: Sequence[Mapping[str, Setting]] = (), corpora: Sequence[str] = (), warn: Warn = ignore
 ) -> TrainingRun:
-    """Open a run where it stopped. ``settings`` may give a new epochs, steps or budget, and repeat what is as it was.
+    """Open a run where it stopped. ``layers`` of settings, the later over the earlier, may give a new epochs, steps or
+    budget, and repeat what is as it was.
 
     Raises ConfigError that lists each option and text that differs, CheckpointError if there is nothing good to resume
     from, RunBusyError if somebody trains here.
@@ -294,7 +301,7 @@ def resume(
     lock = lock_folder(path)
     try:
         loaded = checkpoint.newest_good(path / "checkpoints", warn)
-        run = _rebuild(path, loaded, settings or {}, lock)
+        run = _rebuild(path, loaded, layers, lock)
         if corpora:
             _check_corpus(run, corpora)
         _tidy(run)
@@ -306,7 +313,7 @@ def resume(
 
 
 def _rebuild(
-    path: Path, loaded: checkpoint.Checkpoint, settings: Mapping[str, Setting], lock: IO[bytes]
+    path: Path, loaded: checkpoint.Checkpoint, layers: Sequence[Mapping[str, Setting]], lock: IO[bytes]
 ) -> TrainingRun:
     document = loaded.document
     try:
@@ -316,7 +323,7 @@ def _rebuild(
         yardstick = yardstick_from_json(field_of(document, "yardstick"))
     except (ConfigError, CheckpointError) as error:
         raise CheckpointError(f"{printable(str(loaded.path))}: {error.message}", error.hint) from error
-    run = TrainingRun(path, _with_new_length(stored, settings, path), vocabulary, facts, yardstick, lock)
+    run = TrainingRun(path, _with_new_length(stored, layers, path), vocabulary, facts, yardstick, lock)
     run.restore(loaded)
     return run
 
@@ -331,26 +338,31 @@ def join(path: str, file: str, config: str) -> TrainingRun:
     return run
 
 
-def _with_new_length(stored: Config, settings: Mapping[str, Setting], path: Path) -> Config:
-    """The stored configuration with a new length; any other difference is an error."""
-    new, old = resolve(settings).config.to_json(), stored.to_json()
-    changes: list[str] = []
-    length: dict[str, Any] = {}
-    for name in settings:
-        section, _, key = name.partition(".")
-        if key in LENGTHS:
-            length[key] = new[section][key]
-        elif new[section][key] != old[section][key]:
-            changes.append(f"{key} is {old[section][key]}, not {new[section][key]}")
+def _with_new_length(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
+    """The stored configuration with a new length or number of workers; any other difference is an error."""
+    old = {f"{section}.{key}": value for section, values in stored.to_json().items() for key, value in values.items()}
+    lengths = [{name: layer[name] for name in layer if name.partition(".")[2] in LENGTHS} for layer in layers]
+    new = {name: coerce(name, setting) for layer in layers for name, setting in layer.items()}
+    workers = new.pop("training.workers", None) or stored.training.workers  # the same training, up to rounding
+    changes = [
+        f"{name.partition('.')[2]} is {_shown(old[name])}, not {_shown(value)}"
+        for name, value in new.items()
+        if value != old[name] and name.partition(".")[2] not in LENGTHS
+    ]
     if changes:
         raise ConfigError(
             f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
             "leave these options out, or begin a new run with --init-from",
         )
-    if not length:
-        return stored
-    none: dict[str, Any] = dict.fromkeys(LENGTHS)
-    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, **(none | length)))
+    length: dict[str, Any] = {}
+    if any(lengths):
+        training = resolve(*lengths).config.training
+        length = {name: getattr(training, name) for name in LENGTHS}
+    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, workers=workers, **length))
+
+
+def _shown(value: Any) -> str:
+    return "auto" if value is None else printable(str(value))
 
 
 def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:
@@ -358,7 +370,7 @@ def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:
     data = run.config.data
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        with corpus.open_sources(corpora, work, data.encoding, data.tokens, data.normalize) as sources:
+        with open_sources(corpora, work, data.encoding, data.tokens, data.normalize) as sources:
             encode_block, id_type = run.vocabulary.encode_code_points, run.vocabulary.id_type
             length = run.facts.characters
             try:

@@ -38,7 +38,9 @@ def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
     choices = find_cell(config.cell).activations
     chosen = "" if config.activation == "auto" else config.activation
     if chosen and chosen not in choices:
-        raise ConfigError(f"a {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none'}")
+        raise ConfigError(
+            f"the {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none to choose'}"
+        )
     return Shape(
         vocabulary_size=vocabulary_size,
         cell=config.cell,
@@ -132,12 +134,17 @@ class State:
     val_step: int | None = None
     total_steps: int = 1
     """The plan: when training ends. Under a time budget it is corrected as training goes."""
+    planned_budget: float | None = None
+    """The time budget that the plan was made for, in seconds."""
     validate_every: int = 1
     log_every: int = 1
     loss_sum: float = 0.0
     """Sums over the steps since the last line of metrics.jsonl."""
     summed_steps: int = 0
     clipped_steps: int = 0
+    learning_rate: float = 0.0
+    """Of the last step, as is the norm: a report that is still due after a resume tells them."""
+    grad_norm: float = 0.0
     timed: float = 0.0
     """``elapsed`` at the last line of metrics.jsonl."""
     metrics_length: int = 0

@@ -10,6 +10,7 @@ do together is to add arrays, in the order of ranks, so that a run repeats to th
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -22,9 +23,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.errors import CharnnError, WorkerError
+from charnn.errors import CharnnError, ConfigError, WorkerError
 
 Array = npt.NDArray[Any]
+
+TINY = 20_000
+"""Parameters below which starting a process takes longer than it saves."""
+
+MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
+"""Where the launchers of MPICH and Open MPI leave the number of ranks."""
 
 
 class Team:
@@ -40,8 +47,12 @@ class Team:
     def sum(self, array: Array) -> None:
         """Replace ``array`` on every rank by the sum over all ranks. Raises WorkerError if one is gone."""
 
-    def close(self) -> None:
-        """End the team, the other processes included."""
+    def tell(self, text: str) -> str:
+        """The text of rank 0, on every rank."""
+        return text
+
+    def close(self, exit_code: int = 0) -> None:
+        """End the team, the other processes included. Any ``exit_code`` but 0 says that this rank failed alone."""
 
 
 class Processes(Team):
@@ -98,7 +109,7 @@ class Processes(Team):
                 )
         return WorkerError("the other processes of the team are gone")
 
-    def close(self) -> None:
+    def close(self, exit_code: int = 0) -> None:
         for peer in self._peers:
             peer.close()
         for worker in self._workers:
@@ -106,6 +117,65 @@ class Processes(Team):
             if worker.exitcode is None:
                 worker.kill()
                 worker.join()
+
+
+class MPI(Team):
+    """One rank of an MPI job.
+
+    Each rank gets its slice of every rank's array, adds the slices up in the order of ranks, and hands the total to
+    all: 2 (size - 1) / size times the array's bytes are sent and received, whatever the size.
+    """
+
+    def __init__(self, world: Any):
+        self._world = world
+        self.rank, self.size = world.Get_rank(), world.Get_size()
+        self._scratch: dict[tuple[int, str], tuple[Array, Array]] = {}
+
+    def sum(self, array: Array) -> None:
+        flat = array.reshape(-1)
+        slices, parts = self._buffers(flat)
+        slices.reshape(-1)[: flat.size] = flat
+        self._world.Alltoall(slices, parts)  # parts[r]: this rank's slice of rank r
+        total = np.add(parts[0], parts[1])
+        for part in parts[2:]:
+            np.add(total, part, out=total)
+        self._world.Allgather(total, slices)
+        np.copyto(flat, slices.reshape(-1)[: flat.size])
+
+    def _buffers(self, flat: Array) -> tuple[Array, Array]:
+        """Two arrays (size, slice) for arrays like this one, the last slice padded with zeros."""
+        key = flat.size, flat.dtype.str
+        if key not in self._scratch:
+            shape = self.size, -(-flat.size // self.size)
+            self._scratch[key] = np.zeros(shape, flat.dtype), np.zeros(shape, flat.dtype)
+        return self._scratch[key]
+
+    def tell(self, text: str) -> str:
+        data = np.frombuffer(text.encode(), np.uint8).copy()
+        length = np.array([len(data)])
+        self._world.Bcast(length)
+        if self.rank:
+            data = np.empty(length[0], np.uint8)
+        self._world.Bcast(data)
+        return str(data.tobytes(), "utf-8")
+
+    def close(self, exit_code: int = 0) -> None:
+        """The others would wait for a rank that failed: as this process exits, the whole job ends."""
+        if exit_code:
+            atexit.register(self._world.Abort, exit_code)
+
+
+def world() -> Team:
+    """The MPI job that this process belongs to, or a team of one. Raises ConfigError where mpi4py is missing."""
+    if not any(int(os.environ.get(name, "1")) > 1 for name in MPI_SIZES):
+        return Team()
+    try:
+        from mpi4py import MPI as mpi
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(
+            f"started by mpiexec, but mpi4py cannot be loaded: {error}", "pip install 'charnn[mpi]'"
+        ) from error
+    return MPI(mpi.COMM_WORLD)
 
 
 def launch(size: int, capacity: int, work: Callable[..., None], *arguments: str) -> Team:
@@ -159,6 +229,14 @@ def _join(
 def cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def best_size(streams: int, parameters: int) -> int:
+    """How many processes train fastest here: one a core, with at least 8 streams each; one alone for tiny networks.
+
+    A rule and not a measurement, so that the same command repeats to the bit.
+    """
+    return 1 if parameters < TINY else max(1, min(cores(), streams // 8))
 
 
 def share(team: Team, streams: int) -> slice:

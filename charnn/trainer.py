@@ -20,7 +20,7 @@ import numpy as np
 
 from charnn.batches import scoring_chunks, scoring_streams
 from charnn.cells import Array
-from charnn.errors import DivergenceError, StorageError, printable
+from charnn.errors import CharnnError, DivergenceError, StorageError, printable
 from charnn.model import Carry, Masks, Workspace
 from charnn.optimizers import clip
 from charnn.run import TrainingRun, join
@@ -105,19 +105,34 @@ class Finished:
 Record = Progress | Metrics | Validated | Validating | Saved | Finished
 
 
-def train(run: TrainingRun, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
-    """Train a run with the number of processes its configuration names; see ``Trainer.train``."""
-    capacity = max(run.model.vector.nbytes + 16, *(array.nbytes for layer in run.carry for array in layer.values()))
-    team = launch(run.config.training.workers or 1, capacity, work, *run.invitation())
+def train(
+    run: TrainingRun, should_stop: Callable[[], bool] = lambda: False, team: Team | None = None
+) -> Iterator[Record]:
+    """Train a run; see ``Trainer.train``. This process is rank 0 of ``team``, or starts the processes it names itself.
+
+    Raises WorkerError if one of them is killed; they end with this one, however it ends.
+    """
+    invitation = json.dumps(run.invitation())
+    if team is None:
+        carried = max(array.nbytes for layer in run.carry for array in layer.values())
+        capacity = max(run.model.vector.nbytes + 64, carried)
+        team = launch(run.config.training.workers or 1, capacity, work, invitation)
+    else:
+        team.tell(invitation)
+    exit_code = 1
     try:
         yield from Trainer(run, team, should_stop).train()
+        exit_code = 0
+    except CharnnError as error:
+        exit_code = error.exit_code
+        raise
     finally:
-        team.close()
+        team.close(exit_code)
 
 
-def work(team: Team, *invitation: str) -> None:
+def work(team: Team, invitation: str) -> None:
     """What every rank but the first does: open the same run, and train its share of the streams."""
-    for _ in Trainer(join(*invitation), team).train():
+    for _ in Trainer(join(*json.loads(invitation)), team).train():
         pass
 
 
@@ -138,7 +153,6 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._started = time.monotonic() - run.state.elapsed
-        self._last: tuple[float, float, bool] = (0.0, 0.0, False)
 
     def train(self) -> Iterator[Record]:
         """Train until the plan is done or ``should_stop`` says so; saves at the end.
@@ -188,7 +202,7 @@ class Trainer:
         state.summed_steps += 1
         state.clipped_steps += clipped
         state.elapsed = time.monotonic() - self._started
-        self._last = (rate, norm, clipped)
+        state.learning_rate, state.grad_norm = rate, norm
         progress = Progress(state.step, state.total_steps, self._epoch(), loss, rate, norm, clipped, state.elapsed)
         return progress, stop > 0, save > 0
 
@@ -221,8 +235,11 @@ class Trainer:
         if not blown_up and math.isfinite(float(np.dot(self.gradient, self.gradient))):
             return
         what = f"the loss is {loss:.4g}, blind guessing {guessing:.2f}" if blown_up else "a gradient is not finite"
-        raise DivergenceError(
-            f"training diverged at step {self.run.state.step + 1}: {what}",
+        raise self._diverged(f"at step {self.run.state.step + 1}: {what}")
+
+    def _diverged(self, where: str) -> DivergenceError:
+        return DivergenceError(
+            f"training diverged {where}",
             f"try a lower --lr or a smaller --clip; the last checkpoint in {printable(str(self.run.path))} is good",
         )
 
@@ -242,6 +259,8 @@ class Trainer:
             val_loss = yield from self._validate()
             if val_loss is None:
                 return True
+            if not math.isfinite(val_loss):
+                raise self._diverged(f"by step {state.step}: the validation loss is {val_loss}")
             best = state.best_val_loss is None or val_loss < state.best_val_loss
             if best:
                 state.best_val_loss, state.best_step = val_loss, state.step
@@ -282,7 +301,6 @@ class Trainer:
     def _log(self, val_loss: float | None) -> Metrics:
         """One line of metrics.jsonl; the sums begin anew."""
         state = self.run.state
-        rate, norm, _ = self._last
         state.elapsed = time.monotonic() - self._started
         characters = state.summed_steps * self.run.batches.batch_size * self.run.batches.seq_length
         metrics = Metrics(
@@ -290,8 +308,8 @@ class Trainer:
             epoch=round(self._epoch(), 6),
             train_loss=state.loss_sum / state.summed_steps,
             val_loss=val_loss,
-            learning_rate=rate,
-            grad_norm=norm,
+            learning_rate=state.learning_rate,
+            grad_norm=state.grad_norm,
             clipped=state.clipped_steps / state.summed_steps,
             chars_per_second=round(characters / max(1e-9, state.elapsed - state.timed), 1),
             elapsed_seconds=round(state.elapsed, 3),
@@ -317,10 +335,12 @@ class Trainer:
             state.total_steps = training.steps
         elif training.epochs is not None:
             state.total_steps = max(1, round(training.epochs * per_epoch))
-        elif state.step == 0:
-            state.total_steps = self._steps_in(training.budget or 0.0, self._seconds_per_step())
-        else:
-            self._correct_plan()
+        elif training.budget is not None and state.planned_budget != training.budget:
+            state.planned_budget = training.budget
+            if state.step == 0:
+                state.total_steps = self._steps_in(training.budget, self._seconds_per_step())
+            else:
+                state.total_steps = self._steps_until(training.budget)
         if state.step == 0:
             often = per_epoch if per_epoch < 5000 else -(-per_epoch // 4)
             often = max(20, min(often, -(-state.total_steps // VALIDATIONS)))
@@ -350,13 +370,17 @@ class Trainer:
     def _correct_plan(self) -> None:
         """Under a time budget: the steps that still fit at the speed so far, validations included."""
         state, budget = self.run.state, self.run.config.training.budget
-        if budget is None or state.step >= state.total_steps:
-            return
+        if budget is not None and state.step < state.total_steps:
+            state.total_steps = self._steps_until(budget)
+
+    def _steps_until(self, budget: float) -> int:
+        """The step reached after ``budget`` seconds of training in all, at the speed so far; at least the next."""
+        state = self.run.state
         state.elapsed = time.monotonic() - self._started
         pace = state.elapsed / state.step
         planned = np.array([float(self.team.rank == 0 and state.step + max(1, int((budget - state.elapsed) / pace)))])
         self.team.sum(planned)
-        state.total_steps = int(planned[0])
+        return int(planned[0])
 
     # Saving
 

@@ -82,7 +82,7 @@ class GroupedCommand(ExamplesFirst):
         groups: dict[str, list[tuple[str, str]]] = {"Options": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(param, click.Option):
                 groups.setdefault(headings.get(param.opts[0], "Options"), []).append(record)
         for heading, records in groups.items():
             with formatter.section(heading):
@@ -97,7 +97,8 @@ def config_flags(command: F) -> F:
             choices = spec.metadata.get("choices")
             names = list(choices() if callable(choices) else choices or ())
             metavar = "|".join(names) or METAVARS.get(key, "N")
-            shown = "" if spec.default is None else f"  [default: {spec.default}]"
+            default = "auto" if spec.metadata.get("auto") else spec.default
+            shown = "" if default is None else f"  [default: {default}]"
             help_text = spec.metadata["help"][:1].upper() + spec.metadata["help"][1:] + "." + shown
             command = click.option(
                 flag, key, metavar=metavar, help=help_text, shell_complete=lambda c, p, i, n=names: _starting(n, i)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,6 +24,7 @@ from charnn.errors import CharnnError, ConfigError
 
 if TYPE_CHECKING:
     from charnn.run import TrainingRun
+    from charnn.team import Team
 
 EPILOG = """\b
 Examples:
@@ -74,13 +75,18 @@ def command(
     if resume is not None:
         if out or init_from or dry_run:
             raise ConfigError("--resume goes without --out, --init-from and --dry-run")
-        return _train(lambda stop: _resume(Path(resume), layers, corpus), quiet)
+        return _train(lambda stop, ranks: _resume(Path(resume), layers, corpus, ranks), quiet)
     resolved = resolve(*layers)
     if not corpus:
         raise ConfigError("no text to train on", "charnn train TEXT, or charnn train --resume RUN")
     if dry_run:
         return _dry_run(resolved, corpus)
-    return _train(lambda stop: _create(resolved, corpus, out, init_from, stop), quiet)
+    return _train(lambda stop, ranks: _create(resolve(*layers, _ranks(ranks)), corpus, out, init_from, stop), quiet)
+
+
+def _ranks(number: int) -> dict[str, Setting]:
+    """In an MPI job its ranks are the workers."""
+    return {"training.workers": Setting(number, "mpiexec")} if number > 1 else {}
 
 
 class _Stopped(CharnnError):
@@ -112,29 +118,43 @@ def _create(
         )
 
 
-def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...]) -> TrainingRun:
+def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...], ranks: int) -> TrainingRun:
     from charnn import run as runs
 
-    settings: Mapping[str, Setting] = {name: setting for layer in layers for name, setting in layer.items()}
-    return runs.resume(path, settings, corpus, warn=_warn)
+    return runs.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn)
 
 
-def _train(opened: Any, quiet: bool) -> int:
-    """Open the run, train it before the reader's eyes, and say what to do next."""
+def _train(opened: Callable[[StopSignals, int], TrainingRun], quiet: bool) -> int:
+    """Train on all ranks: rank 0 opens the run and shows it, the others of an MPI job only share the work."""
+    from charnn.team import world
+    from charnn.trainer import work
+
+    with StopSignals() as signals:
+        team = world()
+        if team.rank:
+            work(team, team.tell(""))
+            return signals.exit_code
+        try:
+            run = opened(signals, team.size)
+        except CharnnError as error:
+            team.close(error.exit_code)
+            if not isinstance(error, _Stopped):
+                raise
+            tell(error.message)
+            return signals.exit_code
+        _show(run, signals, team, quiet)
+        return signals.exit_code
+
+
+def _show(run: TrainingRun, signals: StopSignals, team: Team, quiet: bool) -> None:
+    """Train before the reader's eyes, and say what to do next."""
     from charnn.terminal.training import Display
     from charnn.trainer import train
 
-    with StopSignals() as signals:
-        try:
-            run = opened(signals)
-        except _Stopped as stopped:
-            tell(stopped.message)
-            return signals.exit_code
-        with run, Display(run, quiet) as display:
-            signals.restore, signals.back = display.leave, display.enter
-            for record in train(run, signals):
-                display.show(record)
-        return signals.exit_code
+    with run, Display(run, quiet) as display:
+        signals.restore, signals.back = display.leave, display.enter
+        for record in train(run, signals, team if team.size > 1 else None):
+            display.show(record)
 
 
 def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:

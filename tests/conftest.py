@@ -1,0 +1,19 @@
+"""Fixtures of several test modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a text may be written."""
+    return tmp_path / "text.txt"
+
+
+@pytest.fixture
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the waiting for the disk, for tests of many short runs; what it is good for is tested elsewhere."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)

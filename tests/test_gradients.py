@@ -1,0 +1,62 @@
+"""Backpropagation through time against central differences, for every cell there is, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from reference import VARIANTS, gradient_errors, random_chunk, random_masks, random_model
+
+from charnn.cells import Views, find_cell
+from charnn.config import cell_names
+
+T, B = 4, 2
+LIMIT = 1e-6
+
+
+@pytest.mark.parametrize("dropout", [False, True], ids=["", "dropout"])
+@pytest.mark.parametrize("embedding", [0, 4], ids=["one-hot", "embedding"])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(("cell", "activation"), VARIANTS)
+def test_every_gradient_is_that_of_central_differences(
+    cell: str, activation: str, layers: int, embedding: int, dropout: bool
+) -> None:
+    model = random_model(cell, activation, layers, embedding)
+    errors = gradient_errors(model, T, B, random_masks(model, T, B) if dropout else ())
+    assert set(errors) == set(model.parameters)
+    assert max(errors.values()) < LIMIT, errors
+
+
+@pytest.mark.parametrize("cell", cell_names())
+def test_the_check_fails_on_a_gradient_that_is_wrong_by_one_percent(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = find_cell(cell)
+
+    class Wrong(right):  # type: ignore[misc, valid-type]
+        def backward(self, s: Views, d: Views) -> None:
+            super().backward(s, d)
+            d.gates[0] *= 1.01
+
+    monkeypatch.setattr("charnn.model.find_cell", lambda name: Wrong)
+    assert max(gradient_errors(random_model(cell), T, B).values()) > 1e-3
+
+
+@pytest.mark.parametrize(("cell", "activation"), VARIANTS)
+def test_the_state_that_enters_a_chunk_counts_in_its_gradients(cell: str, activation: str) -> None:
+    model = random_model(cell, activation)
+    x, y, carry = random_chunk(model, T, B)
+    found = []
+    for entering in (carry, model.zero_carry(B)):
+        gradient = np.zeros(model.size)
+        model.gradient(x, y, entering, model.workspace(T, B), model.views(gradient), 1.0)
+        found.append(gradient)
+    assert not np.allclose(*found)
+
+
+@pytest.mark.parametrize("cell", cell_names())
+def test_the_gradient_of_a_sum_is_scaled_as_asked_and_nothing_is_left_of_the_last_one(cell: str) -> None:
+    model = random_model(cell, layers=2)
+    x, y, carry = random_chunk(model, T, B)
+    workspace, one, half = model.workspace(T, B), np.zeros(model.size), np.full(model.size, 7.0)
+    total, _ = model.gradient(x, y, carry, workspace, model.views(one), 1.0)
+    again, _ = model.gradient(x, y, carry, workspace, model.views(half), 0.5)
+    assert total == again
+    np.testing.assert_allclose(half, one / 2, rtol=1e-12)
