@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from charnn.errors import CorpusError
 
@@ -74,11 +75,12 @@ class Batches:
 
     def batch(self, position: Position, columns: slice = slice(None)) -> tuple[Ids, Ids]:
         """The chunk at ``position``: x and y (T, B), or the streams in ``columns`` of them."""
-        T = self.seq_length
+        T, stride = self.seq_length, self._stride
         start = self.offset(position.epoch) + position.chunk * T
-        streams = range(self.batch_size)[columns]
-        rows = np.stack([self.ids[first : first + T + 1] for b in streams for first in [start + b * self._stride]])
-        both = np.ascontiguousarray(rows.T)  # (T + 1, B)
+        first, stop, _ = columns.indices(self.batch_size)
+        text = self.ids[start + first * stride : start + (stop - 1) * stride + T + 1]
+        streams = sliding_window_view(text, T + 1)[::stride]  # (B, T + 1), nothing copied yet
+        both = np.ascontiguousarray(streams.T)  # (T + 1, B)
         return both[:-1], both[1:]
 
     def after(self, position: Position) -> Position:

@@ -53,7 +53,7 @@ class ModelConfig:
     """What the network is."""
 
     cell: str = option("lstm", "recurrent cell", choices=cell_names)
-    activation: str = option("auto", "nonlinearity of a vanilla cell", choices=("auto", "tanh", "relu"))
+    activation: str = option("auto", "nonlinearity of a vanilla cell; auto: tanh", choices=("auto", "tanh", "relu"))
     layers: int = option(2, "recurrent layers", low=1, high=64)
     hidden_size: int = option(128, "units a layer", low=1, high=65536)
     embedding_size: int = option(0, "columns of the character embedding; 0: one-hot", low=0, high=65536)
@@ -87,9 +87,13 @@ class TrainingConfig:
 
     seq_length: int = option(64, "characters a stream advances per step: the reach of the gradient", low=1, high=10**9)
     batch_size: int = option(32, "streams read in parallel", low=1, high=10**6)
-    epochs: float | None = option(None, "passes over the training text", above=0, high=10**9)
-    steps: int | None = option(None, "updates", low=1, high=10**12)
-    budget: float | None = option(None, "wall-clock time: 90s, 10m, 2h", above=0, high=10**9, duration=True)
+    epochs: float | None = option(
+        None, "passes over the training text; 20 where nothing says how long", above=0, high=10**9
+    )
+    steps: int | None = option(None, "updates, instead of epochs", low=1, high=10**12)
+    budget: float | None = option(
+        None, "wall-clock time to end on, instead: 90s, 10m, 2h", above=0, high=10**9, duration=True
+    )
     seed: int = option(1, "seed of weights, offsets and dropout", low=0, high=2**63 - 1)
     workers: int | None = option(None, "processes that share the work", low=1, high=1024, auto=True)
     validate_every: int | None = option(None, "steps between validations", low=1, high=10**12, auto=True)
@@ -332,7 +336,7 @@ def _read_text(path: Path) -> str:
     shown = printable(str(path))
     try:
         if not path.is_file():
-            raise ConfigError(f"{shown}: no such configuration file")
+            raise ConfigError(f"{shown}: no such configuration file", "the presets are in configs/ of charnn's source")
         if path.stat().st_size > MAX_FILE_SIZE:
             raise ConfigError(f"{shown}: larger than {MAX_FILE_SIZE // 1024} KB: not a configuration")
         return path.read_bytes().decode("utf-8-sig")

@@ -7,6 +7,7 @@ CharnnError                1   a bug in charnn, or the base of what follows
 ├── CheckpointError        4   a run or checkpoint that is missing, damaged or incompatible
 ├── DivergenceError        5   training that blew up
 ├── StorageError           6   a disk that is full, a folder that may not be written
+├── WorkerError            6   a process of the team that the system took away
 └── RunBusyError           7   a run folder in which somebody else is training
 """
 
@@ -61,6 +62,12 @@ class DivergenceError(CharnnError):
 
 class StorageError(CharnnError):
     """The operating system refused to read or write: disk full, no permission, a path in the way."""
+
+    exit_code = 6
+
+
+class WorkerError(CharnnError):
+    """A process that shared the work is gone: killed, or out of memory."""
 
     exit_code = 6
 

@@ -68,10 +68,15 @@ def is_busy(path: Path) -> bool:
 
 
 def new_folder(out: Path | None, root: Path, name: str) -> Path:
-    """Make an empty folder: ``out``, or the first free ``root/name-<n>``. Raises ConfigError if ``out`` is taken."""
+    """Make an empty folder: ``out``, or the first free ``root/name-<n>``; ``root`` is made where it is missing.
+
+    Raises ConfigError if ``out`` is taken, StorageError if it cannot be made.
+    """
     if out is not None:
         shown = printable(str(out))
         if not out.is_dir():
+            if out.parent == root and not root.is_dir():
+                make_folder(root)
             make_folder(out)
         elif any(out.iterdir()):
             raise ConfigError(f"{shown} exists already", f"to go on with it: charnn train --resume {shown}")
@@ -90,4 +95,6 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir()
     except OSError as error:
-        raise StorageError(f"cannot make the folder {printable(str(path))}: {error.strerror}") from error
+        missing = isinstance(error, FileNotFoundError)
+        hint = f"make the folder it belongs in first: mkdir -p {printable(str(path.parent))}" if missing else ""
+        raise StorageError(f"cannot make the folder {printable(str(path))}: {error.strerror}", hint) from error

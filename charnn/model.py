@@ -25,6 +25,8 @@ from charnn.layers import (
     Projection,
     Recurrent,
     RecurrentWorkspace,
+    Watch,
+    new_array,
 )
 from charnn.loss import cross_entropy, cross_entropy_gradient
 
@@ -54,7 +56,7 @@ class Workspace:
         H, V, dtype = model.shape.hidden_size, model.shape.vocabulary_size, model.dtype
         self.T, self.B, self.N = T, B, T * B
         self.recurrent = [RecurrentWorkspace(model.cell, H, T, B, dtype) for _ in model.recurrent]
-        self.logits = np.empty((self.N, V), dtype)
+        self.logits = new_array((self.N, V), dtype)
         self._model = model
         self._dropped: dict[int, Array] = {}
         self._backward: BackwardWorkspace | None = None
@@ -74,13 +76,13 @@ class Workspace:
     def dh(self) -> Array:
         """The gradient of a layer's output (N, H), on its way down."""
         if self._dh is None:
-            self._dh = np.empty((self.N, self._model.shape.hidden_size), self._model.dtype)
+            self._dh = new_array((self.N, self._model.shape.hidden_size), self._model.dtype)
         return self._dh
 
     def dropped(self, layer: int) -> Array:
         """Room for the output of a layer after dropout (N, H)."""
         if layer not in self._dropped:
-            self._dropped[layer] = np.empty_like(self.dh)
+            self._dropped[layer] = new_array(self.dh.shape, self.dh.dtype)
         return self._dropped[layer]
 
 
@@ -104,7 +106,7 @@ class CharRNN:
         self._layers["output"] = self.output
         self.shapes = {f"{name}.{key}": s for name, layer in self._layers.items() for key, s in layer.shapes.items()}
         self.size = sum(int(np.prod(shape)) for shape in self.shapes.values())
-        self.vector = np.zeros(self.size, dtype)
+        self.vector = new_array((self.size,), dtype)
         """All parameters (P,); ``parameters`` are named views of it."""
         self.parameters = self.views(self.vector)
         for name, layer in self._layers.items():
@@ -180,6 +182,10 @@ class CharRNN:
         self.output.forward(w.inputs[-1], w.logits)
         return [buffers.carry() for buffers in w.recurrent]
 
+    def stepper(self, carry: Carry) -> Stepper:
+        """The model one character at a time, from ``carry`` on."""
+        return Stepper(self, carry)
+
     def losses(self, x: Array, y: Array, carry: Carry, w: Workspace) -> tuple[Array, Carry]:
         """The surprise in nats at each of the characters ``y`` (T, B) that followed ``x`` (T, B), and the new carry."""
         carry = self.forward(x, carry, w)
@@ -205,8 +211,11 @@ class CharRNN:
         self.backward(w, out)
         return float(losses.sum(dtype=np.float64)), carry
 
-    def backward(self, w: Workspace, out: dict[str, Array]) -> None:
-        """From the gradient of the logits in ``w.logits`` (N, V) to that of every parameter, top layer first."""
+    def backward(self, w: Workspace, out: dict[str, Array], watches: Sequence[Watch] = ()) -> None:
+        """From the gradient of the logits in ``w.logits`` (N, V) to that of every parameter, top layer first.
+
+        ``watches`` are none, or one for each recurrent layer, the lowest first.
+        """
         gradients = {name: Views(**self._of_layer(name, out)) for name in self._layers}
         dh = w.dh  # (N, H)
         self.output.backward(w.inputs[-1], w.logits, gradients["output"], dh)
@@ -214,7 +223,8 @@ class CharRNN:
             if w.masks and (mask := w.masks[index]) is not None:
                 np.multiply(dh, mask.reshape(dh.shape), out=dh)
             buffers, b = w.recurrent[index], w.backward
-            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradients[f"recurrent{index}"])
+            watch, gradient = watches[index] if watches else None, gradients[f"recurrent{index}"]
+            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, watch)
             if index:
                 projection = self.projections[index - 1]
                 projection.backward(w.inputs[index], b.da, gradients[f"projection{index}"], dh)
@@ -282,3 +292,31 @@ class CharRNN:
         for index in range(self.shape.layers):
             below = f"projection{index}" if index else "input"
             yield p[f"{below}.Wx"], p[f"recurrent{index}.Wh"], p[f"{below}.b"], p.get(f"recurrent{index}.bh")
+
+
+class Stepper:
+    """The model one character at a time for B streams: the forward pass of sampling, its state kept in place."""
+
+    def __init__(self, model: CharRNN, carry: Carry):
+        B, H = len(carry[0]["h"]), model.shape.hidden_size
+        self._model, self._workspace = model, model.workspace(1, B)
+        below: list[CharacterProjection | Projection] = [model.characters, *model.projections]
+        buffers = self._workspace.recurrent
+        self._layers = [
+            (p, w.a.reshape(-1, B, H), r, w) for p, r, w in zip(below, model.recurrent, buffers, strict=True)
+        ]
+        self._states = [(state[0], state[1]) for w in buffers for state in w.states.values()]
+        for w, state in zip(buffers, carry, strict=True):
+            w.set_carry(state)
+
+    def __call__(self, ids: Array) -> Array:
+        """Read one character a stream, ``ids`` (B,); returns the logits (B, V) of the next, in a buffer used again."""
+        x, logits = ids, self._workspace.logits
+        for projection, a, recurrent, w in self._layers:
+            projection.forward(x, a)
+            recurrent.forward(w)
+            x = w.steps[0].h
+        self._model.output.forward(x, logits)
+        for before, after in self._states:
+            np.copyto(before, after)
+        return logits

@@ -12,12 +12,12 @@ This is the only place that knows how the parts fit together:
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +27,7 @@ from charnn import checkpoint, corpus
 from charnn.batches import Batches, Ids
 from charnn.cells import Array
 from charnn.config import LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
+from charnn.counting import Counting
 from charnn.errors import CheckpointError, ConfigError, CorpusError, StorageError, printable
 from charnn.folder import lock_folder, make_folder, new_folder
 from charnn.model import Carry, CharRNN, Shape
@@ -43,8 +44,9 @@ from charnn.snapshot import (
     yardstick_from_json,
 )
 from charnn.sources import open_sources
+from charnn.team import best_size
 from charnn.vocabulary import Vocabulary
-from charnn.yardstick import Yardstick, measure
+from charnn.yardstick import Yardstick
 
 
 class TrainingRun:
@@ -63,8 +65,9 @@ class TrainingRun:
         yardstick: Yardstick | None,
         lock: IO[bytes] | None,
     ):
-        self.path, self.config, self.vocabulary, self.facts, self.yardstick = path, config, vocabulary, facts, yardstick
-        self._lock = lock
+        self.path, self.config, self.vocabulary, self.facts = path, config, vocabulary, facts
+        self._yardstick, self._lock = yardstick, lock
+        self._counting: Counting | None = None
         ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint)
         cut = corpus.split(len(ids), config.data.val_fraction, config.data.test_fraction)
         self.train_ids: Ids = ids[cut.train]
@@ -77,6 +80,8 @@ class TrainingRun:
         self.optimizer = new_optimizer(settings, self.model.vector)
         self.carry: Carry = self.model.zero_carry(training.batch_size)
         self.state = State()
+        self.checkpoint = path
+        """The file that holds the state as it was last saved or restored."""
 
     def __enter__(self) -> TrainingRun:
         return self
@@ -86,9 +91,32 @@ class TrainingRun:
 
     def close(self) -> None:
         """Let others train here."""
+        if self._counting is not None:
+            self._counting.close()
+            self._counting = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def start_counting(self) -> None:
+        """Measure the yardstick beside training, where it is not known yet and there is a validation part."""
+        if self._yardstick is None and len(self.validation_ids):
+            data = self.config.data
+            cut = corpus.split(self.facts.characters, data.val_fraction, data.test_fraction)
+            stops = (cut.train.stop, cut.validation.stop)
+            self._counting = Counting(self.path / "corpus.npy", *stops, len(self.vocabulary))
+
+    @property
+    def yardstick(self) -> Yardstick | None:
+        """What plain counting reaches on this split; None until that is known."""
+        if self._yardstick is None and self._counting is not None:
+            self._yardstick = self._counting.poll()
+        return self._yardstick
+
+    def finish_counting(self) -> None:
+        """Wait for the yardstick, so that the last checkpoint of a short run holds it."""
+        if self._yardstick is None and self._counting is not None:
+            self._yardstick = self._counting.wait()
 
     @property
     def checkpoints(self) -> Path:
@@ -97,6 +125,10 @@ class TrainingRun:
     @property
     def metrics_path(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    def invitation(self) -> tuple[str, str, str]:
+        """What ``join`` needs to open the same run in another process: folder, checkpoint, configuration."""
+        return str(self.path), str(self.checkpoint), json.dumps(self.config.to_json())
 
     def document(self) -> dict[str, Any]:
         """What a checkpoint says beside its arrays."""
@@ -116,12 +148,14 @@ class TrainingRun:
         arrays |= {f"carry.{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
         path = self.checkpoints / checkpoint.checkpoint_name(self.state.step)
         checkpoint.write(path, arrays, self.document())
+        self.checkpoint = path
         best = [] if self.state.best_step is None else [self.state.best_step]
         checkpoint.prune(self.checkpoints, self.config.training.keep, best)
         return path
 
     def restore(self, loaded: checkpoint.Checkpoint) -> None:
         """Take weights, optimizer state, carry and state from a checkpoint of this run. Raises CheckpointError."""
+        self.checkpoint = loaded.path
         self.state = State.from_json(field_of(loaded.document, "state"))
         groups: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}, "carry": {}}
         for name, array in loaded.arrays.items():
@@ -162,12 +196,17 @@ def create(
     try:
         make_folder(path / "checkpoints")
         config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
-        run = TrainingRun(path, config, vocabulary, facts, _yardstick(path, config, vocabulary, facts, stop), lock)
+        run = TrainingRun(path, config, vocabulary, facts, None, lock)
+        if config.training.workers is None:
+            workers = best_size(config.training.batch_size, run.model.size)
+            run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
         run.model.initialise(config.training.seed)
         if initial is not None:
             _start_from(run, initial)
-        checkpoint.write_atomically(path / "config.yaml", to_yaml(config).encode())
+        checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
         checkpoint.write_atomically(run.metrics_path, b"")
+        run.save()
+        run.start_counting()
         return run
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
@@ -195,7 +234,7 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = _fit_batch(resolved, seen.characters, notice)
+        config = fit_batch(resolved, seen.characters, notice)
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
@@ -203,7 +242,7 @@ def _encode(
     return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
 
 
-def _fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
+def fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
     """Check that the text is long enough; a batch size that nobody chose is made to fit instead."""
     config = resolved.config
     training, data = config.training, config.data
@@ -221,19 +260,6 @@ def _fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
         config = dataclasses.replace(config, training=dataclasses.replace(training, batch_size=fitting))
     Batches(np.broadcast_to(np.uint8(0), available), config.training.batch_size, training.seq_length)
     return config
-
-
-def _yardstick(
-    path: Path, config: Config, vocabulary: Vocabulary, facts: CorpusFacts, stop: Callable[[], None] | None
-) -> Yardstick | None:
-    """What plain counting reaches on this split; None without a validation part."""
-    cut = corpus.split(facts.characters, config.data.val_fraction, config.data.test_fraction)
-    ids = corpus.open_ids(path / "corpus.npy")
-    train, validation = ids[cut.train], ids[cut.validation]
-    if not len(validation):
-        return None
-    limit = {"train_limit": 2_000_000, "validation_limit": 200_000}
-    return measure(train, validation, len(vocabulary), context=train, stop=stop or (lambda: None), **limit)
 
 
 def _start_from(run: TrainingRun, initial: Snapshot) -> None:
@@ -279,6 +305,7 @@ def resume(
         if corpora:
             _check_corpus(run, corpora)
         _tidy(run)
+        run.start_counting()
         return run
     except BaseException:
         lock.close()
@@ -301,11 +328,22 @@ def _rebuild(
     return run
 
 
+def join(path: str, file: str, config: str) -> TrainingRun:
+    """The same run in another process, which trains but never writes. See ``TrainingRun.invitation``."""
+    loaded = checkpoint.read(Path(file))
+    vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+    facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
+    run = TrainingRun(Path(path), Config.from_json(json.loads(config)), vocabulary, facts, None, None)
+    run.restore(loaded)
+    return run
+
+
 def _with_new_length(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
-    """The stored configuration with a new length; any other difference is an error."""
+    """The stored configuration with a new length or number of workers; any other difference is an error."""
     old = {f"{section}.{key}": value for section, values in stored.to_json().items() for key, value in values.items()}
     lengths = [{name: layer[name] for name in layer if name.partition(".")[2] in LENGTHS} for layer in layers]
     new = {name: coerce(name, setting) for layer in layers for name, setting in layer.items()}
+    workers = new.pop("training.workers", None) or stored.training.workers  # the same training, up to rounding
     changes = [
         f"{name.partition('.')[2]} is {_shown(old[name])}, not {_shown(value)}"
         for name, value in new.items()
@@ -316,11 +354,11 @@ def _with_new_length(stored: Config, layers: Sequence[Mapping[str, Setting]], pa
             f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
             "leave these options out, or begin a new run with --init-from",
         )
-    if not any(lengths):
-        return stored
-    training = resolve(*lengths).config.training
-    length = {name: getattr(training, name) for name in LENGTHS}
-    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, **length))
+    length: dict[str, Any] = {}
+    if any(lengths):
+        training = resolve(*lengths).config.training
+        length = {name: getattr(training, name) for name in LENGTHS}
+    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, workers=workers, **length))
 
 
 def _shown(value: Any) -> str:
@@ -366,38 +404,3 @@ def _name(corpora: Sequence[str | Path], cell: str) -> str:
     stem = "stdin" if first == "-" else Path(first).resolve().stem
     clean = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
     return f"{clean[:64] or 'text'}-{cell}"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What training on a text would be: sizes, before anything is written."""
-
-    characters: int
-    train_characters: int
-    vocabulary: int
-    parameters: int
-    steps_per_epoch: int
-    total_steps: int | None
-    """None under a time budget: speed is measured when training begins."""
-
-
-def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = None, notice: Warn = ignore) -> Plan:
-    """Look at the texts and the configuration as ``create`` does, and write nothing. Raises the same errors."""
-    data = resolved.config.data
-    with (
-        tempfile.TemporaryDirectory() as work,
-        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
-    ):
-        seen = corpus.survey(sources)
-    V = 256 if data.tokens == "bytes" else len(seen.code_points)
-    config = _fit_batch(resolved, seen.characters, notice)
-    training = config.training
-    cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
-    available = cut.train.stop - cut.train.start
-    text = np.broadcast_to(np.uint8(0), available)
-    per_epoch = Batches(text, training.batch_size, training.seq_length).chunks_per_epoch
-    steps = training.steps
-    if training.epochs is not None:
-        steps = max(1, round(training.epochs * per_epoch))
-    parameters = CharRNN(model_shape(config.model, V)).size
-    return Plan(seen.characters, available, V, parameters, per_epoch, steps)

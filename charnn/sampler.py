@@ -23,6 +23,10 @@ PRIME_LENGTH = 256
 """Characters of the prompt read at a time."""
 
 
+COLDEST = 1e-30
+"""Temperatures below are as good as this one, and would overflow."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How characters are drawn. Raises ConfigError for values that make no sense.
@@ -87,17 +91,17 @@ class _Stream:
         """Decode a drawn token; return the text that is now certain, and note if the sample ends here."""
         text = self.decoder.push(token)[: settings.length - self.decoded]
         self.decoded += len(text)
-        self.held += text
         if self.decoded >= settings.length:
             self.sample.stopped_by = "length"
-        certain = self._until_stop(settings.stop)
+        certain = self._until_stop(text, settings.stop) if settings.stop else text
         self.pieces.append(certain)
         if self.sample.stopped_by:
             self.sample.text = "".join(self.pieces)
         return certain
 
-    def _until_stop(self, stops: Sequence[str]) -> str:
-        """What of ``held`` comes before a stop; the end of it that could begin one stays held."""
+    def _until_stop(self, text: str, stops: Sequence[str]) -> str:
+        """What of the text so far comes before a stop; the end of it that could begin one is held back."""
+        self.held += text
         found = [at for at in (self.held.find(stop) for stop in stops) if at >= 0]
         if found:
             self.sample.stopped_by = "stop"
@@ -146,20 +150,19 @@ def generate(
 
 
 def _draw(model: CharRNN, ids: Array, settings: Sampling, streams: list[_Stream]) -> Iterator[tuple[int, str]]:
-    carry = prime(model, ids[:-1], len(streams))
-    workspace = model.workspace(1, len(streams))
-    x = np.full((1, len(streams)), ids[-1])  # (1, B)
-    while not all(stream.sample.stopped_by for stream in streams):
-        carry = model.forward(x, carry, workspace)
-        for index, (stream, logits) in enumerate(zip(streams, workspace.logits, strict=True)):
-            if stream.sample.stopped_by:
-                continue
-            token, nats = draw(logits, settings, stream.rng)
-            stream.sample.nats += nats
+    step = model.stepper(prime(model, ids[:-1], len(streams)))
+    tokens = np.full(len(streams), ids[-1], np.intp)  # (B,)
+    active = list(enumerate(streams))
+    while active:
+        tokens, nats = draw(step(tokens), settings, np.array([stream.rng.random() for stream in streams]))
+        drawn, surprises = tokens.tolist(), nats.tolist()
+        for index, stream in active:
+            stream.sample.nats += surprises[index]
             stream.sample.tokens += 1
-            x[0, index] = token
-            if text := stream.take(token, settings):
+            if text := stream.take(drawn[index], settings):
                 yield index, text
+        if any(stream.sample.stopped_by for _, stream in active):
+            active = [(index, stream) for index, stream in active if not stream.sample.stopped_by]
 
 
 def prime(model: CharRNN, ids: Array, count: int) -> Carry:
@@ -171,32 +174,34 @@ def prime(model: CharRNN, ids: Array, count: int) -> Carry:
     return [{name: np.repeat(array, count, axis=0) for name, array in layer.items()} for layer in carry]
 
 
-def draw(logits: Array, settings: Sampling, rng: np.random.Generator) -> tuple[int, float]:
-    """One character from ``logits`` (V,): its id, and the model's surprise at it in nats."""
-    z = logits.astype(np.float64)
-    z -= z.max()
+def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Array]:
+    """One character a stream from ``logits`` (B, V) and ``uniforms`` (B,) in [0, 1).
+
+    Returns their ids (B,) and the model's surprise at them in nats (B,), at temperature 1 and untruncated.
+    """
+    z = logits - logits.max(axis=1, keepdims=True).astype(np.float64)  # (B, V)
+    weights = np.exp(z)
     if settings.temperature == 0:
-        token = int(z.argmax())
+        tokens = z.argmax(axis=1)
     else:
-        with np.errstate(over="ignore"):
-            p = np.exp(z / settings.temperature)
-        cumulated = np.cumsum(truncate(p, settings))
-        token = int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
-    return token, float(np.log(np.exp(z).sum()) - z[token])
+        tempered = weights if settings.temperature == 1 else np.exp(z / max(settings.temperature, COLDEST))
+        cumulated = truncate(tempered, settings).cumsum(axis=1)
+        tokens = (cumulated <= uniforms[:, None] * cumulated[:, -1:]).sum(axis=1)
+    return tokens, np.log(weights.sum(axis=1)) - z[np.arange(len(z)), tokens]
 
 
-def truncate(p: Array, settings: Sampling) -> Array:
-    """Set the unlikely of the weights ``p`` (V,) to zero; of equally likely ones the lower id stays."""
+def truncate(weights: Array, settings: Sampling) -> Array:
+    """Set the unlikely of ``weights`` (B, V) to zero; of equally likely characters the one with the lower id stays."""
     if settings.top_k == 0 and settings.top_p == 1 and settings.min_p == 0:
-        return p
-    order = np.argsort(-p, kind="stable")
-    ranked = p[order]
-    keep = ranked >= settings.min_p * ranked[0]
+        return weights
+    order = np.argsort(-weights, axis=1, kind="stable")
+    ranked = np.take_along_axis(weights, order, axis=1)
+    keep = ranked >= settings.min_p * ranked[:, :1]
     if settings.top_k:
-        keep[settings.top_k :] = False
+        keep[:, settings.top_k :] = False
     if settings.top_p < 1:
-        before = np.cumsum(ranked) - ranked
-        keep &= before < settings.top_p * ranked.sum()
-    kept = np.zeros_like(p)
-    kept[order[keep]] = ranked[keep]
+        before = ranked.cumsum(axis=1) - ranked
+        keep &= before < settings.top_p * ranked.sum(axis=1, keepdims=True)
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, order, ranked * keep, axis=1)
     return kept

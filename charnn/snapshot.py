@@ -38,7 +38,9 @@ def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
     choices = find_cell(config.cell).activations
     chosen = "" if config.activation == "auto" else config.activation
     if chosen and chosen not in choices:
-        raise ConfigError(f"a {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none'}")
+        raise ConfigError(
+            f"the {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none to choose'}"
+        )
     return Shape(
         vocabulary_size=vocabulary_size,
         cell=config.cell,

@@ -20,11 +20,11 @@ import numpy as np
 
 from charnn.batches import scoring_chunks, scoring_streams
 from charnn.cells import Array
-from charnn.errors import DivergenceError, StorageError, printable
+from charnn.errors import CharnnError, DivergenceError, StorageError, printable
 from charnn.model import Carry, Masks, Workspace
 from charnn.optimizers import clip
-from charnn.run import TrainingRun
-from charnn.team import Alone, Team, gather, share
+from charnn.run import TrainingRun, join
+from charnn.team import Team, gather, launch, share
 
 SAVE_EVERY = 60.0
 """Seconds between checkpoints where no number of steps is given; every validation saves too."""
@@ -105,18 +105,49 @@ class Finished:
 Record = Progress | Metrics | Validated | Validating | Saved | Finished
 
 
+def train(
+    run: TrainingRun, should_stop: Callable[[], bool] = lambda: False, team: Team | None = None
+) -> Iterator[Record]:
+    """Train a run; see ``Trainer.train``. This process is rank 0 of ``team``, or starts the processes it names itself.
+
+    Raises WorkerError if one of them is killed; they end with this one, however it ends.
+    """
+    invitation = json.dumps(run.invitation())
+    if team is None:
+        carried = max(array.nbytes for layer in run.carry for array in layer.values())
+        capacity = max(run.model.vector.nbytes + 64, carried)
+        team = launch(run.config.training.workers or 1, capacity, work, invitation)
+    else:
+        team.tell(invitation)
+    exit_code = 1
+    try:
+        yield from Trainer(run, team, should_stop).train()
+        exit_code = 0
+    except CharnnError as error:
+        exit_code = error.exit_code
+        raise
+    finally:
+        team.close(exit_code)
+
+
+def work(team: Team, invitation: str) -> None:
+    """What every rank but the first does: open the same run, and train its share of the streams."""
+    for _ in Trainer(join(*json.loads(invitation)), team).train():
+        pass
+
+
 class Trainer:
     """The loop over one run, on one rank of a team."""
 
     def __init__(self, run: TrainingRun, team: Team | None = None, should_stop: Callable[[], bool] = lambda: False):
-        self.run, self.team, self.should_stop = run, team or Alone(), should_stop
+        self.run, self.team, self.should_stop = run, team or Team(), should_stop
         training = run.config.training
         self.columns = share(self.team, training.batch_size)
         B = self.columns.stop - self.columns.start
         self.workspace = run.model.workspace(training.seq_length, B)
         self.carry: Carry = [{name: array[self.columns] for name, array in layer.items()} for layer in run.carry]
         # One message a step, so that ranks meet once: the gradient, then the loss and what rank 0 decided.
-        self.message = np.zeros(run.model.size + 3, run.model.dtype)
+        self.message = self.team.buffer(run.model.size + 3, run.model.dtype)
         self.gradient = self.message[:-3]
         self.gradient_views = run.model.views(self.gradient)
         self._saved_at = time.monotonic()
@@ -131,14 +162,14 @@ class Trainer:
         """
         self._plan()
         state = self.run.state
-        if self._saved_step < 0 and state.step == 0:
-            yield from self._save()
         stop = save = False
         while True:
             if state.reported < state.step and not stop:
                 stop = yield from self._report()
                 save = save or state.reported == state.val_step
             done = state.step >= state.total_steps
+            if done:
+                self.run.finish_counting()
             if save or done or stop:
                 yield from self._save(last=done or stop)
             if done or stop:

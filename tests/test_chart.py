@@ -249,20 +249,44 @@ def test_a_log_axis_shows_decades_and_leaves_out_what_it_cannot_show() -> None:
     assert [text.split()[0] for text in lines if "┤" in text] == ["1", "1e-2", "1e-4", "1e-6", "1e-8"]
 
 
+def test_a_second_line_of_labels_names_the_same_places_in_another_unit() -> None:
+    chart = line([float(x) for x in range(5)], x_below=lambda x: f"{x * 1000:.0f} m", x_label="epoch")
+    lines = show(chart)
+    ticks = [at for at, cell in enumerate(lines[-4]) if cell == "┬"]
+    assert lines[-3].split() == ["0", "1", "2", "3", "4"]
+    assert lines[-2].count("m") == 5
+    assert all(abs(lines[-2].index(f"{k * 1000} m") - at) <= 6 for k, at in enumerate(ticks))
+    assert {"4", "4000 m"} <= set(ElementTree.fromstring(chart.svg()).itertext())
+
+
+def test_a_level_that_need_not_be_in_view_leaves_the_curves_their_room() -> None:
+    far, near = [[Level("uniform", y, "", always=False)] for y in (9.0, 0.5)]
+    assert not any("┄" in text or " 9 " in text for text in show(line([0.0, 1.0], levels=far)))
+    assert "uniform 9.00" in show(line([0.0, 1.0], levels=far))[-1]
+    assert "uniform 0.5" in "\n".join(show(line([0.0, 1.0], levels=near))[:-1])
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.tuples(NUMBERS, NUMBERS), max_size=40),
     NUMBERS.filter(lambda value: value is not None),
     st.sampled_from(["line", "dots"]),
     st.booleans(),
+    st.booleans(),
     st.integers(10, 100),
     st.integers(6, 30),
     st.text(st.characters(), max_size=50),
 )
-def test_any_values_at_any_size_give_a_chart(points, level, marker, log, width, height, label) -> None:  # type: ignore[no-untyped-def]
+def test_any_values_at_any_size_give_a_chart(points, level, marker, log, below, width, height, label) -> None:  # type: ignore[no-untyped-def]
     series = Series(label, [x for x, _ in points], [y for _, y in points], "red", marker)
     chart = Chart(
-        [series], [Level(label, level, "blue")], [Mark(level, level, label, "")], label, label, label, None, log, height
+        [series],
+        [Level(label, level, "blue"), Level(label, 2 * level + 1, "blue", always=False)],
+        [Mark(level, level, label, "")],
+        *(label, label, label),
+        x_below=str if below else None,
+        log_y=log,
+        height=height,
     )
     lines = show(chart, width)
     assert len(lines) == height

@@ -22,6 +22,10 @@ COMMANDS = {
     "sample": "Let a trained network write.",
     "inspect": "Loss curves and facts of runs.",
     "runs": "A table of the runs there are.",
+    "score": "How well a model predicts a text, character by character.",
+    "neurons": "What single units respond to.",
+    "gradients": "How far gradients reach back through time.",
+    "completion": "Tab completion for bash, zsh and fish.",
 }
 """Every command with the first line of its help; the module has the command's name."""
 
@@ -53,6 +57,13 @@ class Commands(click.Group):
             hint = f"Did you mean {close[0]}?" if close else f"Commands: {', '.join(COMMANDS)}."
             raise click.UsageError(f"no such command: {printable(args[0])[:80]}. {hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples before options and commands."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+        self.format_options(ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of commands, from the names above: nothing is imported for it."""

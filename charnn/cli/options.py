@@ -35,6 +35,7 @@ FLAGS = {
         "--clip": "clip_norm",
         "--clip-value": "clip_value",
         "--seed": "seed",
+        "--workers": "workers",
     },
     "Text": {
         "--val-fraction": "val_fraction",
@@ -63,7 +64,17 @@ METAVARS = {
 }
 
 
-class GroupedCommand(click.Command):
+class ExamplesFirst(click.Command):
+    """A command whose help shows its examples before its options."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+
+class GroupedCommand(ExamplesFirst):
     """A command whose help shows its options under the headings of ``FLAGS``."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -71,7 +82,7 @@ class GroupedCommand(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {"Options": []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(param, click.Option):
                 groups.setdefault(headings.get(param.opts[0], "Options"), []).append(record)
         for heading, records in groups.items():
             with formatter.section(heading):
@@ -86,7 +97,8 @@ def config_flags(command: F) -> F:
             choices = spec.metadata.get("choices")
             names = list(choices() if callable(choices) else choices or ())
             metavar = "|".join(names) or METAVARS.get(key, "N")
-            shown = "" if spec.default is None else f"  [default: {spec.default}]"
+            default = "auto" if spec.metadata.get("auto") else spec.default
+            shown = "" if default is None else f"  [default: {default}]"
             help_text = spec.metadata["help"][:1].upper() + spec.metadata["help"][1:] + "." + shown
             command = click.option(
                 flag, key, metavar=metavar, help=help_text, shell_complete=lambda c, p, i, n=names: _starting(n, i)
@@ -102,6 +114,15 @@ def flag_settings(values: dict[str, Any]) -> dict[str, Setting]:
     """The settings that were given as flags."""
     flags = {key: flag for group in FLAGS.values() for flag, key in group.items()}
     return {KEYS[key]: Setting(value, flags[key]) for key, value in values.items() if value is not None}
+
+
+def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """``section.key=`` for the shell, then the values where they are few."""
+    name, equals, value = incomplete.partition("=")
+    if not equals:
+        return [f"{option}=" for option in OPTIONS if option.startswith(incomplete)]
+    choices = OPTIONS[name].metadata.get("choices", ()) if name in OPTIONS else ()
+    return [f"{name}={choice}" for choice in _starting(list(choices() if callable(choices) else choices), value)]
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from charnn.cli import tell
+from charnn.cli.options import ExamplesFirst
 from charnn.errors import CharnnError
 
 EPILOG = """\b
@@ -13,11 +14,12 @@ Example:
 """
 
 
-@click.command("runs", epilog=EPILOG)
+@click.command("runs", cls=ExamplesFirst, epilog=EPILOG)
 def command() -> None:
     """A table of the runs under runs/, newest first."""
     from charnn.snapshot import RUNS, list_runs, read_record
-    from charnn.terminal.reports import print_runs
+    from charnn.terminal.console import output_console
+    from charnn.terminal.runs import RunTable
 
     records = []
     for path in list_runs():
@@ -26,6 +28,6 @@ def command() -> None:
         except CharnnError as error:
             tell(f"Warning: {error.message}")
     if records:
-        print_runs(records)
+        output_console().print(RunTable(records))
     else:
         tell(f"There are no runs under {RUNS}/ yet. Train one: charnn train TEXT")

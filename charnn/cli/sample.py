@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from charnn.cli import tell
-from charnn.cli.options import complete_runs
+from charnn.cli.options import ExamplesFirst, complete_runs
 from charnn.errors import CorpusError, StorageError, UnknownCharacters, printable
 
 SEPARATOR = "-" * 20
@@ -25,7 +25,7 @@ Examples:
 """
 
 
-@click.command("sample", epilog=EPILOG)
+@click.command("sample", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option("-t", "--temperature", type=float, default=1.0, show_default=True, help="0: always the likeliest.")
 @click.option("-n", "--length", type=int, default=500, show_default=True, help="Characters to generate.")

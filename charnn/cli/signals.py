@@ -11,22 +11,28 @@ from typing import Any
 FORCED_EXIT = 130
 
 
+def _nothing() -> None:
+    """A terminal that needs no restoring."""
+
+
 class StopSignals:
     """While entered, SIGINT and SIGTERM set ``received`` instead of ending the process.
 
-    A signal that was inherited as ignored (nohup, a shell's background job) stays ignored. ``restore`` is called before
-    the second SIGINT quits, to leave the terminal as it was.
+    A signal that was inherited as ignored (nohup, a shell's background job) stays ignored. ``restore`` leaves the
+    terminal as it was: it is called before the second SIGINT quits, and before Ctrl-Z suspends; ``back`` undoes it.
     """
 
-    def __init__(self, restore: Callable[[], None] = lambda: None) -> None:
+    def __init__(self) -> None:
         self.received: int | None = None
-        self.restore = restore
+        self.restore: Callable[[], None] = _nothing
+        self.back: Callable[[], None] = _nothing
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        handlers = {signal.SIGINT: self._receive, signal.SIGTERM: self._receive, signal.SIGTSTP: self._suspend}
+        for number, handler in handlers.items():
             if signal.getsignal(number) != signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._receive)
+                self._before[number] = signal.signal(number, handler)
         return self
 
     def __exit__(
@@ -49,3 +55,11 @@ class StopSignals:
             self.restore()
             os._exit(FORCED_EXIT)
         self.received = number
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-Z: give the shell its terminal, stop, and go on here when brought back to the foreground."""
+        self.restore()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.signal(number, self._suspend)
+        self.back()

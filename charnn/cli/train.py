@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from charnn.cli import tell
-from charnn.cli.options import GroupedCommand, complete_presets, complete_runs, config_flags, flag_settings
+from charnn.cli.options import (
+    GroupedCommand,
+    complete_presets,
+    complete_runs,
+    complete_settings,
+    config_flags,
+    flag_settings,
+)
 from charnn.cli.signals import StopSignals
 from charnn.config import Resolved, Setting, parse_assignment, read_file, resolve
 from charnn.errors import CharnnError, ConfigError
 
 if TYPE_CHECKING:
     from charnn.run import TrainingRun
+    from charnn.team import Team
 
 EPILOG = """\b
 Examples:
   charnn train corpus.txt
   charnn train corpus.txt --cell gru --hidden 256 --budget 10m
+  charnn train corpus.txt --dry-run
   charnn train --resume runs/corpus-lstm-1 --epochs 40
 """
 
@@ -31,10 +41,18 @@ Examples:
 @click.option(
     "-c", "--config", "file", metavar="FILE", help="YAML file; flags win over it.", shell_complete=complete_presets
 )
-@click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True, help="Set any option there is.")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="SECTION.KEY=VALUE",
+    multiple=True,
+    help="Set any option there is.",
+    shell_complete=complete_settings,
+)
 @click.option("--resume", metavar="RUN", help="Go on exactly where a run stopped.", shell_complete=complete_runs)
 @click.option("--init-from", metavar="RUN", help="Start from another run's weights.", shell_complete=complete_runs)
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and with which values.")
+@click.option("-q", "--quiet", is_flag=True, help="One line instead of the whole screen.")
 @config_flags
 def command(
     corpus: tuple[str, ...],
@@ -44,6 +62,7 @@ def command(
     resume: str | None,
     init_from: str | None,
     dry_run: bool,
+    quiet: bool,
     **flags: str | None,
 ) -> int:
     """Train a network on CORPUS: text files, folders of them, or - for standard input.
@@ -56,13 +75,18 @@ def command(
     if resume is not None:
         if out or init_from or dry_run:
             raise ConfigError("--resume goes without --out, --init-from and --dry-run")
-        return _train(lambda stop: _resume(Path(resume), layers, corpus))
+        return _train(lambda stop, ranks: _resume(Path(resume), layers, corpus, ranks), quiet)
     resolved = resolve(*layers)
     if not corpus:
         raise ConfigError("no text to train on", "charnn train TEXT, or charnn train --resume RUN")
     if dry_run:
         return _dry_run(resolved, corpus)
-    return _train(lambda stop: _create(resolved, corpus, out, init_from, stop))
+    return _train(lambda stop, ranks: _create(resolve(*layers, _ranks(ranks)), corpus, out, init_from, stop), quiet)
+
+
+def _ranks(number: int) -> dict[str, Setting]:
+    """In an MPI job its ranks are the workers."""
+    return {"training.workers": Setting(number, "mpiexec")} if number > 1 else {}
 
 
 class _Stopped(CharnnError):
@@ -94,35 +118,51 @@ def _create(
         )
 
 
-def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...]) -> TrainingRun:
+def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...], ranks: int) -> TrainingRun:
     from charnn import run as runs
 
-    return runs.resume(path, layers, corpus, warn=_warn)
+    return runs.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn)
 
 
-def _train(opened: Any) -> int:
-    """Open the run, train it before the reader's eyes, and say what to do next."""
-    from charnn.terminal.training import Display
-    from charnn.trainer import Trainer
+def _train(opened: Callable[[StopSignals, int], TrainingRun], quiet: bool) -> int:
+    """Train on all ranks: rank 0 opens the run and shows it, the others of an MPI job only share the work."""
+    from charnn.team import world
+    from charnn.trainer import work
 
     with StopSignals() as signals:
-        try:
-            run = opened(signals)
-        except _Stopped as stopped:
-            tell(stopped.message)
+        team = world()
+        if team.rank:
+            work(team, team.tell(""))
             return signals.exit_code
-        with run, Display(run) as display:
-            signals.restore = display.close
-            for record in Trainer(run, should_stop=signals).train():
-                display.show(record)
+        try:
+            run = opened(signals, team.size)
+        except CharnnError as error:
+            team.close(error.exit_code)
+            if not isinstance(error, _Stopped):
+                raise
+            tell(error.message)
+            return signals.exit_code
+        _show(run, signals, team, quiet)
         return signals.exit_code
 
 
-def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:
-    from charnn.run import plan
-    from charnn.terminal.reports import print_plan
+def _show(run: TrainingRun, signals: StopSignals, team: Team, quiet: bool) -> None:
+    """Train before the reader's eyes, and say what to do next."""
+    from charnn.terminal.training import Display
+    from charnn.trainer import train
 
-    print_plan(plan(resolved, corpus, sys.stdin.buffer), resolved)
+    with run, Display(run, quiet) as display:
+        signals.restore, signals.back = display.leave, display.enter
+        for record in train(run, signals, team if team.size > 1 else None):
+            display.show(record)
+
+
+def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:
+    from charnn.planning import plan
+    from charnn.terminal.console import output_console
+    from charnn.terminal.plan import PlanReport
+
+    output_console().print(PlanReport(plan(resolved, corpus, sys.stdin.buffer, _note)))
     return 0
 
 

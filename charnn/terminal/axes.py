@@ -34,11 +34,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line to compare with, always in view."""
+    """A horizontal line to compare with. One that is not ``always`` in view leaves the curves their room: where they
+    do not come near it, it is named in the legend only."""
 
     label: str
     y: float
     style: str
+    always: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,10 @@ class Plan:
     y_label: str = ""
     x_format: Format | None = None
     log_y: bool = False
+    x_below: Format | None = None
+    """A second line of labels: the same places in another unit."""
+    x_from: float | None = None
+    """A place that the x axis includes even where nothing was measured there."""
 
     def frame(self, columns: int) -> Frame | None:
         """Ranges and points for a drawing of ``columns`` dots or pixels; None where there is nothing to draw."""
@@ -122,7 +128,8 @@ class Plan:
         xs = [x for run in chain(*measured) for x, _ in run] + [mark.x for mark in self.visible_marks()]
         if not xs:
             return None
-        x = _range(min(xs), max(xs), grain=60)
+        start = xs if self.x_from is None else [*xs, self.x_from]
+        x = _range(min(start), max(start), grain=60)
         thin = [_thinned(one, its_runs, x, columns) for one, its_runs in zip(self.series, measured, strict=True)]
         values = [y for run in chain(*thin) for _, y in run]
         y = self._y_axis(values)
@@ -132,11 +139,15 @@ class Plan:
     def visible_levels(self) -> list[Level]:
         return [level for level in self.levels if drawable(level.y, self.log_y)]
 
+    def levels_in(self, y: Axis) -> list[Level]:
+        """The levels that are drawn as lines; the others are only named."""
+        return [level for level in self.visible_levels() if level.always or y.low <= level.y <= y.high]
+
     def visible_marks(self) -> list[Mark]:
         return [mark for mark in self.marks if drawable(mark.x) and drawable(mark.y, self.log_y)]
 
     def _y_axis(self, values: list[float]) -> Axis:
-        fixed = [level.y for level in self.visible_levels()] + [mark.y for mark in self.visible_marks()]
+        fixed = [level.y for level in self.visible_levels() if level.always] + [mark.y for mark in self.visible_marks()]
         if self.log_y:
             return _log_range(values + fixed)
         return _range(min(values + fixed), max([*ceiling(values), *fixed]), grain=30)

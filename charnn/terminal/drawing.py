@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rich.cells import cell_len, set_cell_size
 
-from charnn.terminal.axes import Axis, Frame, Level, Mark, Plan, Point, Tick, number
+from charnn.terminal.axes import Axis, Format, Frame, Level, Mark, Plan, Point, Tick, number
 from charnn.terminal.canvas import Canvas, Pen
 from charnn.terminal.safe import one_line
 
@@ -40,13 +40,14 @@ class _Glyphs:
     tick_left: str
     mark: str
     above: str
+    below: str
     line: str
     level: str
     more: str
 
 
-_UNICODE = _Glyphs("└", "─", "│", "┬", "┤", "◆", "▲", "━━", "┄┄", "…")
-_ASCII = _Glyphs("+", "-", "|", "+", "+", "@", "^", "", "--", "~")
+_UNICODE = _Glyphs("└", "─", "│", "┬", "┤", "◆", "▲", "▼", "━━", "┄┄", "…")
+_ASCII = _Glyphs("+", "-", "|", "+", "+", "@", "^", "v", "", "--", "~")
 _LETTERS = "*o+x#%&="
 
 
@@ -74,6 +75,16 @@ class _Drawing:
         body, legend = self.body(frame, len(header))
         yield from [*header, *body, *legend]
 
+    @property
+    def axis_rows(self) -> int:
+        """The line of the x axis, and its labels."""
+        return 3 if self.below is not None else 2
+
+    @property
+    def below(self) -> Format | None:
+        """The second line of labels, where there is room for one."""
+        return self.plan.x_below if self.height >= 10 else None
+
     def header(self) -> list[Pieces]:
         title, unit = self.safe(self.plan.title), self.safe(self.plan.y_label)
         pieces = [(title, "bold"), ("  " if title and unit else "", ""), (unit, _AXIS)]
@@ -89,7 +100,7 @@ class _Drawing:
         legend_rows = len(self.legend())
         for _ in range(3):
             self.extra = []
-            body = self.plot(frame, max(2, self.height - above - 2 - legend_rows))
+            body = self.plot(frame, max(2, self.height - above - self.axis_rows - legend_rows))
             legend = self.legend()
             if len(legend) <= legend_rows:
                 break
@@ -112,7 +123,8 @@ class _Drawing:
     def paint(self, canvas: Canvas, frame: Frame) -> None:
         x, y = frame.x, frame.y
         levels, marks = self.plan.visible_levels(), self.plan.visible_marks()
-        for level in levels:
+        near = self.plan.levels_in(y)
+        for level in near:
             self.level_line(canvas, y, level)
         for series, its_runs, pen in zip(self.plan.series, frame.runs, self.pens, strict=True):
             for run in its_runs:
@@ -123,8 +135,12 @@ class _Drawing:
             canvas.write(_column(canvas, x, mark.x), _row(canvas, y, mark.y), self.glyphs.mark, mark.style)
         for mark in marks:
             self.mark_label(canvas, mark, _column(canvas, x, mark.x), _row(canvas, y, mark.y))
-        for level in levels:
+        for level in near:
             self.level_label(canvas, y, level)
+        for level in levels:
+            if level not in near:
+                where = self.glyphs.above if level.y > y.high else self.glyphs.below
+                self.extra.append([(f"{where} ", level.style), (self.named(level.label, level.y), "")])
 
     def curve(self, canvas: Canvas, x: Axis, y: Axis, run: list[Point], pen: Pen, joined: bool) -> None:
         points = [_position(canvas, x, y, point) for point in run]
@@ -162,25 +178,26 @@ class _Drawing:
     def x_axis(self, canvas: Canvas, x: Axis, gutter: int) -> list[Pieces]:
         ticks = self.x_ticks(canvas, x)
         line = [self.glyphs.across] * canvas.columns
-        labels = Canvas(self.width, 1, letters=True)
-        for tick, label, start in ticks:
+        labels = Canvas(self.width, self.axis_rows - 1, letters=True)
+        for tick, names in ticks:
             line[_column(canvas, x, tick.value)] = self.glyphs.tick_below
-            labels.write(start + gutter + 2, 0, label, _AXIS)
+            for row, (name, start) in enumerate(names):
+                labels.write(start + gutter + 2, row, name, _AXIS)
         return [[(" " * (gutter + 1) + self.glyphs.corner + "".join(line), _AXIS)], *labels.lines()]
 
-    def x_ticks(self, canvas: Canvas, x: Axis) -> list[tuple[Tick, str, int]]:
-        """As many round values as have room for their labels, each with its label and where that starts."""
+    def x_ticks(self, canvas: Canvas, x: Axis) -> list[tuple[Tick, list[tuple[str, int]]]]:
+        """As many round values as have room for their labels, each with its labels and where these start."""
         for most in range(min(12, max(2, canvas.columns // 10)), 0, -1):
-            placed = []
-            for tick in x.ticks(most, self.plan.x_format):
-                label = self.safe(tick.label)
-                width = cell_len(label)
-                start = _column(canvas, x, tick.value) - width // 2
-                placed.append((tick, label, min(start, canvas.columns - width)))
-            ends = [start + cell_len(label) for _, label, start in placed]
-            if all(end + 2 <= start for end, (_, _, start) in zip(ends, placed[1:], strict=False)):
+            placed = [(tick, self.tick_labels(canvas, x, tick)) for tick in x.ticks(most, self.plan.x_format)]
+            if all(_apart(left, right) for (_, left), (_, right) in pairwise(placed)):
                 return placed
         return placed[:1]
+
+    def tick_labels(self, canvas: Canvas, x: Axis, tick: Tick) -> list[tuple[str, int]]:
+        """The labels of a tick from top to bottom, each with the column of the canvas where it starts."""
+        column = _column(canvas, x, tick.value)
+        names = [self.safe(tick.label)] + ([self.safe(self.below(tick.value))] if self.below else [])
+        return [(name, min(column - cell_len(name) // 2, canvas.columns - cell_len(name))) for name in names]
 
     def legend(self) -> list[Pieces]:
         """The entries in lines, the label of the x axis at the end on the right; too many are counted."""
@@ -209,6 +226,11 @@ class _Drawing:
     def short(self, text: str) -> str:
         most = max(8, self.width // 2)
         return text if cell_len(text) <= most else set_cell_size(text, most - 1) + self.glyphs.more
+
+
+def _apart(left: list[tuple[str, int]], right: list[tuple[str, int]]) -> bool:
+    """Whether the labels of two neighbours leave two columns between them."""
+    return all(start + cell_len(name) + 2 <= other for (name, start), (_, other) in zip(left, right, strict=True))
 
 
 def _place(canvas: Canvas, text: str, places: list[tuple[int, int]], style: str) -> bool:

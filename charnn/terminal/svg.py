@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
-from charnn.terminal.axes import Axis, Frame, Plan, Point, Series, number
+from charnn.terminal.axes import Axis, Frame, Level, Plan, Point, Series, number
 from charnn.terminal.safe import one_line
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
@@ -41,9 +41,10 @@ class _Picture:
 
     def __post_init__(self) -> None:
         self.legend_lines = list(self.packed())
+        self.below = 16 * bool(self.plan.x_below)
         self.top = 20 + 22 * bool(self.plan.title) + 22 * bool(self.plan.y_label)
-        self.bottom = self.height - 36 - 20 * max(len(self.legend_lines), bool(self.plan.x_label))
-        names = [cell_len(self.named(level.label, level.y)) for level in self.plan.levels]
+        self.bottom = self.height - 36 - self.below - 20 * max(len(self.legend_lines), bool(self.plan.x_label))
+        names = [cell_len(self.named(level.label, level.y)) for level in self.near_levels()]
         self.right = self.width - 28 - min(self.width * 0.3, _LETTER * max(names, default=0))
         self.left = 20.0
 
@@ -92,12 +93,17 @@ class _Picture:
         for tick in self.x_ticks(x):
             at = self.x(x, tick[0])
             yield self.rule(at, self.bottom, at, self.bottom + 4, opacity=0.8)
-            yield self.text(at, self.bottom + 18, tick[1], anchor="middle")
+            for row, label in enumerate(tick[1]):
+                yield self.text(at, self.bottom + 18 + 16 * row, label, anchor="middle")
 
-    def x_ticks(self, x: Axis) -> list[tuple[float, str]]:
+    def x_ticks(self, x: Axis) -> list[tuple[float, list[str]]]:
+        below = self.plan.x_below
         for most in range(12, 0, -1):
-            ticks = [(tick.value, one_line(tick.label)) for tick in x.ticks(most, self.plan.x_format)]
-            needed = sum(cell_len(label) * _LETTER + 24 for _, label in ticks)
+            ticks = [
+                (tick.value, [one_line(tick.label)] + ([one_line(below(tick.value))] if below else []))
+                for tick in x.ticks(most, self.plan.x_format)
+            ]
+            needed = sum(max(map(cell_len, labels)) * _LETTER + 24 for _, labels in ticks)
             if needed <= self.right - self.left:
                 break
         return ticks
@@ -105,11 +111,15 @@ class _Picture:
     def levels(self, y: Axis) -> Iterator[str]:
         """Dashed lines, each with its name at its right end; names that are too close are pushed apart."""
         lowest = self.bottom + 18.0
-        for level in sorted(self.plan.visible_levels(), key=lambda level: level.y):
+        for level in sorted(self.near_levels(), key=lambda level: level.y):
             at, color = self.y(y, level.y), self.color(level.style)
             yield self.rule(self.left, at, self.right, at, 0.9, f' stroke="{color}" stroke-dasharray="2 4"')
             lowest = min(at + 4, lowest - 14)
             yield self.text(self.right + 8, lowest, self.named(level.label, level.y), extra=f' fill="{color}"')
+
+    def near_levels(self) -> list[Level]:
+        """The levels that lie where the curves are."""
+        return self.plan.levels_in(self.frame.y) if self.frame else []
 
     def series(self, frame: Frame, series: Series, runs: list[list[Point]]) -> Iterator[str]:
         color = self.color(series.style)
@@ -130,7 +140,7 @@ class _Picture:
             x, y, color = self.x(frame.x, mark.x), self.y(frame.y, mark.y), self.color(mark.style)
             yield f'<path d="M{_px(x)} {_px(y - 6)}l6 6l-6 6l-6 -6z" fill="{color}"/>'
             text = self.named(mark.label, mark.y)
-            lines = [(x, self.y(frame.y, level.y)) for level in self.plan.visible_levels()]
+            lines = [(x, self.y(frame.y, level.y)) for level in self.near_levels()]
             at_x, at_y = self.free_spot(x, y, cell_len(text) * _LETTER / 2, dots + lines)
             yield self.text(at_x, at_y, text, anchor="middle", extra=f' fill="{color}" font-weight="600"')
 
@@ -146,9 +156,10 @@ class _Picture:
             spans = [
                 f'<tspan dx="{18 * (j > 0)}" fill="{c}">{s}</tspan> {for_xml(t)}' for j, (s, c, t) in enumerate(line)
             ]
-            yield f'<text x="20" y="{_px(self.bottom + 44 + 20 * i)}" fill="{self.ink}">{"".join(spans)}</text>'
+            y = self.bottom + self.below + 44 + 20 * i
+            yield f'<text x="20" y="{_px(y)}" fill="{self.ink}">{"".join(spans)}</text>'
         if self.plan.x_label:
-            yield self.text(self.right, self.bottom + 44, self.plan.x_label, anchor="end")
+            yield self.text(self.right, self.bottom + self.below + 44, self.plan.x_label, anchor="end")
 
     def packed(self) -> Iterator[list[tuple[str, str, str]]]:
         """Lines of (sample, colour, name); the first keeps clear of the label of the x axis."""
@@ -167,6 +178,11 @@ class _Picture:
     def entries(self) -> Iterator[tuple[str, str, str]]:
         for series in self.plan.series:
             yield "●" if series.marker == "dots" else "━━", self.color(series.style), self.short(one_line(series.label))
+        near = self.near_levels()
+        for level in self.plan.visible_levels():
+            if level not in near:
+                above = self.frame is not None and level.y > self.frame.y.high
+                yield "▲" if above else "▼", self.color(level.style), self.named(level.label, level.y)
         if self.frame and self.frame.peak is not None:
             yield "▲", self.ink, f"up to {number(self.frame.peak)}"
 

@@ -1,11 +1,13 @@
 """Records of training enter, what a person sees of it leaves, on standard error.
 
-On a terminal one line is kept up to date; elsewhere (a file, a pipe) plain lines are written, one a validation and
-otherwise one every few seconds.
+On a terminal the whole screen is drawn, or with ``quiet`` one line; elsewhere (a file, a pipe) plain lines are written,
+one a validation and otherwise one every few seconds.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,39 +19,55 @@ from rich.live import Live
 from rich.text import Text
 
 from charnn.run import TrainingRun
+from charnn.terminal import words
+from charnn.terminal.console import can_redraw, notes_console
+from charnn.terminal.course import Course
+from charnn.terminal.dashboard import Dashboard, loss_chart
+from charnn.terminal.preview import Preview
 from charnn.terminal.safe import one_line
-from charnn.trainer import Finished, Metrics, Progress, Record, Saved, Validated, Validating
+from charnn.trainer import Finished, Metrics, Record, Saved, Validated
 
 REFRESH = 0.25
 """Seconds between two refreshes on a terminal, at least."""
 
+SHARE = 0.005
+"""Drawing takes at most this share of the time: where one refresh takes longer, there are fewer."""
+
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines, at least; validations always get theirs."""
 
-
-def new_console() -> Console:
-    """Standard error, for what is not the product."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h\x1b[?25l", b"\x1b[?1049l\x1b[?25h"
+"""The other screen without a cursor, and back."""
 
 
 class Display:
     """Shows the records of one training. Enter it before the first record; ``close`` leaves the terminal as it was."""
 
     def __init__(
-        self, run: TrainingRun, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        run: TrainingRun,
+        quiet: bool = False,
+        console: Console | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.run, self.console, self.clock = run, console or new_console(), clock
+        self.run, self.quiet, self.clock = run, quiet, clock
+        self.console = console or notes_console()
+        self.course, self.preview = Course(run, clock), Preview(run, clock)
         self._live: Live | None = None
-        self._shown_at = -1e9
-        self._loss: float | None = None
-        self._pace: tuple[float, int] = (clock(), run.state.step)
-        self._speed = 0.0
-        self._validating = ""
+        self._next_refresh = self._next_line = clock()
 
     def __enter__(self) -> Display:
         self._say(self._heading())
-        if self.console.is_terminal:
-            self._live = Live(console=self.console, auto_refresh=False, transient=True)
+        if can_redraw(self.console):
+            self._live = Live(
+                console=self.console,
+                screen=not self.quiet,
+                transient=True,
+                auto_refresh=False,
+                redirect_stdout=False,
+                redirect_stderr=False,
+                vertical_overflow="crop",
+            )
             self._live.start()
         return self
 
@@ -59,27 +77,51 @@ class Display:
         self.close()
 
     def close(self) -> None:
-        """Stop drawing and show the cursor again."""
+        """Stop drawing and show the cursor and the screen from before again."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
+    def leave(self) -> None:
+        """The terminal as it was, at once and from anywhere, a signal handler included."""
+        self._write(LEAVE_SCREEN)
+
+    def enter(self) -> None:
+        """Back to the picture after ``leave``."""
+        self._write(ENTER_SCREEN if not self.quiet else b"\x1b[?25l")
+        self._next_refresh = self.clock()
+
+    def _write(self, codes: bytes) -> None:
+        if self._live is not None:
+            with contextlib.suppress(OSError, ValueError):
+                os.write(self.console.file.fileno(), codes if not self.quiet else codes[-6:])
+
     def show(self, record: Record) -> None:
         """Take one record into the picture."""
-        if isinstance(record, Progress):
-            self._progress(record)
-        elif isinstance(record, Validating):
-            self._validating = f"validating {record.done:.0%}"
-            self._refresh()
-        elif isinstance(record, Validated):
-            self._validating = ""
-        elif isinstance(record, Metrics):
-            self._metrics(record)
-        elif isinstance(record, Saved) and record.error:
-            self._say(f"Warning: {one_line(record.error)}; training goes on and will try again")
+        self.course.take(record)
+        if isinstance(record, Validated) and self._live is not None and not self.quiet:
+            self._draw_sample(record.step)
+        if isinstance(record, Metrics) and self._live is None:
+            self._line(record)
+        elif isinstance(record, Saved) and record.error and self._live is None:
+            self._say(one_line(self.course.notice))
         elif isinstance(record, Finished):
-            self.close()
-            self._say(self._ending(record))
+            self._end(record)
+        else:
+            self._refresh()
+
+    def _draw_sample(self, step: int) -> None:
+        text = self.preview.draw()
+        if text is not None:
+            self.course.sample, self.course.sample_step = text, step
+
+    def _refresh(self) -> None:
+        started = self.clock()
+        if self._live is None or started < self._next_refresh:
+            return
+        self._live.update(self._status() if self.quiet else Dashboard(self.course), refresh=True)
+        now = self.clock()
+        self._next_refresh = now + max(REFRESH, (now - started) / SHARE)
 
     def _heading(self) -> str:
         run, model = self.run, self.run.config.model
@@ -88,88 +130,68 @@ class Display:
         text = f"{run.facts.characters:,} characters, {len(run.vocabulary)} distinct"
         return f"{state} {net}, on {text}, in {one_line(str(run.path))}"
 
-    def _progress(self, record: Progress) -> None:
-        self._loss = record.loss if self._loss is None else 0.98 * self._loss + 0.02 * record.loss
-        now, (then, step) = self.clock(), self._pace
-        if now - then > 1:
-            batches = self.run.batches
-            self._speed = (record.step - step) * batches.batch_size * batches.seq_length / (now - then)
-            self._pace = (now, record.step)
-        self._line = self._status(record)
-        self._refresh()
+    def _status(self) -> Text:
+        """Everything that matters in one line."""
+        course, latest, val_loss = self.course, self.course.latest, self.run.state.val_loss
+        if latest is None:
+            return Text()
+        parts = [f"{latest.step / max(1, latest.total_steps):4.0%}"]
+        if course.left is not None:
+            parts.append(f"{words.duration(course.left)} left")
+        parts.append(f"loss {course.loss.mean:.3f}")
+        if val_loss is not None:
+            parts.append(f"val {words.judged(val_loss, self.run.yardstick)}")
+        parts.append(course.activity or f"epoch {latest.epoch:.2f}")
+        if course.speed:
+            parts.append(f"{words.count(course.speed)}/s")
+        return Text("  ".join(parts), no_wrap=True, overflow="crop")
 
-    def _status(self, record: Progress) -> str:
-        state, batches = self.run.state, self.run.batches
-        parts = [f"step {record.step:,}/{record.total_steps:,}", f"epoch {record.epoch:.2f}", f"loss {self._loss:.3f}"]
-        if state.val_loss is not None:
-            parts.append(f"val {state.val_loss:.3f}" + self._against_counting(state.val_loss))
-        parts.append(f"grad {record.grad_norm:.2f}" + ("*" if record.clipped else ""))
-        if self._speed:
-            left = (record.total_steps - record.step) * batches.batch_size * batches.seq_length / self._speed
-            parts += [f"{self._speed:,.0f} chars/s", f"{duration(left)} left"]
-        return "  ".join(parts)
-
-    def _against_counting(self, loss: float) -> str:
-        """The distance to what plain counting reaches."""
-        yardstick = self.run.yardstick
-        if yardstick is None:
-            return ""
-        gain = yardstick.loss - loss
-        return f" ({abs(gain):.2f} {'better' if gain >= 0 else 'worse'} than counting)"
-
-    def _refresh(self) -> None:
+    def _line(self, record: Metrics) -> None:
+        """One record, one line, for files and pipes."""
         now = self.clock()
-        if self._live is not None and now - self._shown_at >= REFRESH:
-            self._shown_at = now
-            line = "  ".join(part for part in (getattr(self, "_line", ""), self._validating) if part)
-            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
-
-    def _metrics(self, record: Metrics) -> None:
-        now = self.clock()
-        if record.val_loss is None and (self._live is not None or now - self._shown_at < PLAIN_EVERY):
+        if self.quiet or (record.val_loss is None and now < self._next_line):
             return
-        self._shown_at = now
+        self._next_line = now + PLAIN_EVERY
         line = f"step {record.step:>7,}  epoch {record.epoch:6.2f}  loss {record.train_loss:.3f}"
         if record.val_loss is not None:
-            line += f"  val {record.val_loss:.3f}" + self._against_counting(record.val_loss)
+            line += f"  val {words.judged(record.val_loss, self.run.yardstick)}"
         line += f"  grad {record.grad_norm:.2f}  {record.chars_per_second:,.0f} chars/s"
-        self._say(f"{line}  {duration(record.elapsed_seconds)}")
+        self._say(f"{line}  {words.duration(record.elapsed_seconds)}")
+
+    def _end(self, record: Finished) -> None:
+        drawn = self._live is not None and not self.quiet
+        self.close()
+        if drawn and self.course.losses.steps:
+            self.console.print(loss_chart(self.course, height=min(16, max(8, self.console.height - 8))))
+        if self.course.notice and drawn:
+            self._say(one_line(self.course.notice))
+        self._say(self._ending(record))
 
     def _ending(self, record: Finished) -> str:
         run, state = one_line(str(self.run.path)), self.run.state
         if record.stopped:
             return f"Stopped at step {record.step:,}; everything is saved.\n  go on: charnn train --resume {run}"
-        lines = [f"Done: {record.step:,} steps in {duration(state.elapsed)}."]
+        lines = [f"Done: {record.step:,} steps in {words.duration(state.elapsed)}."]
         if state.best_val_loss is not None:
-            better = self._against_counting(state.best_val_loss)
-            lines.append(f"Best validation loss {state.best_val_loss:.3f} at step {state.best_step:,}{better}.")
+            best = words.judged(state.best_val_loss, self.run.yardstick)
+            lines.append(f"Best validation loss {best}, at step {state.best_step:,}.")
         lines += [f"  let it write: charnn sample {run}", f"  its curves:   charnn inspect {run}"]
         return "\n".join(lines)
 
     def _say(self, text: str) -> None:
-        self.console.print(Text(text))
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: 8s, 3m 20s, 2h 05m."""
-    total = max(0, round(seconds))
-    if total < 60:
-        return f"{total}s"
-    if total < 3600:
-        return f"{total // 60}m {total % 60:02d}s"
-    return f"{total // 3600}h {total // 60 % 60:02d}m"
+        self.console.print(Text(text), soft_wrap=True)
 
 
 @contextmanager
 def reading_progress() -> Iterator[Callable[[int, int], None]]:
     """A line on the terminal while a text is read and encoded, for texts that take a while."""
-    console = new_console()
+    console = notes_console()
     started = time.monotonic()
     shown = False
 
     def progress(done: int, total: int) -> None:
         nonlocal shown
-        if console.is_terminal and time.monotonic() - started > 1 and total:
+        if can_redraw(console) and time.monotonic() - started > 1 and total:
             shown = True
             sys.stderr.write(f"\rreading the text: {done / total:4.0%} of {total / 1e6:,.0f} MB\x1b[K")
             sys.stderr.flush()

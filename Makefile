@@ -1,0 +1,27 @@
+# make check: everything a change must pass. It makes .venv first where there is none.
+
+VENV = .venv
+BIN = $(VENV)/bin
+
+.PHONY: check format test test-full
+
+check: $(BIN)/ruff
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+format: $(BIN)/ruff
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(BIN)/ruff
+	$(BIN)/pytest
+
+test-full: $(BIN)/ruff
+	$(BIN)/pytest -m full
+
+$(BIN)/ruff: setup.py
+	python3 -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@

@@ -1,0 +1,72 @@
+"""Numbers enter, the words for them leave: times, counts, and how a loss compares with plain counting."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+
+from charnn.yardstick import Yardstick
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 8s, 3m 20s, 2h 05m, 3d 04h."""
+    total = max(0, round(seconds))
+    if total < 60:
+        return f"{total}s"
+    if total < 3600:
+        return f"{total // 60}m {total % 60:02d}s"
+    if total < 48 * 3600:
+        return f"{total // 3600}h {total // 60 % 60:02d}m"
+    return f"{total // 86400}d {total // 3600 % 24:02d}h"
+
+
+def moment(seconds: float) -> str:
+    """Seconds as a label of an axis: 0.5s, 20s, 3m 20s."""
+    return f"{seconds:g}s" if seconds < 60 else duration(seconds)
+
+
+def count(value: float) -> str:
+    """A number in at most five characters: 950, 1.2k, 35k, 1.2M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * size:
+            scaled = value / size
+            return f"{scaled:.1f}{unit}" if scaled < 9.95 else f"{scaled:.0f}{unit}"
+    return f"{value:.0f}"
+
+
+def size(count: float) -> str:
+    """Bytes in words: 730 bytes, 1.5 MB."""
+    for power, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
+        if count >= power:
+            return f"{count / power:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def loss(value: float | None) -> str:
+    """Nats per character to the digit that matters."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def against(value: float, yardstick_loss: float | None) -> str:
+    """The distance of a loss to what plain counting reaches: ``0.15 better than counting``; nothing if unknown."""
+    if yardstick_loss is None:
+        return ""
+    gain = yardstick_loss - value
+    if abs(gain) < 0.005:
+        return "as good as counting"
+    return f"{abs(gain):.2f} {'better' if gain > 0 else 'worse'} than counting"
+
+
+def judged(value: float, yardstick: Yardstick | None) -> str:
+    """A validation loss with its distance to counting: ``1.520, 0.15 better than counting``."""
+    distance = against(value, None if yardstick is None else yardstick.loss)
+    return f"{loss(value)}, {distance}" if distance else loss(value)
+
+
+def end_of(text: str, width: int) -> str:
+    """A path in ``width`` columns; its end says more than its beginning."""
+    if cell_len(text) <= width:
+        return text
+    end = text
+    while cell_len(end) > width - 2:
+        end = end[1:]
+    return f"..{end}"

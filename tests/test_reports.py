@@ -1,0 +1,248 @@
+"""What inspect, runs and a dry run show, and what they advise."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+from rich.cells import cell_len
+
+from charnn import advice
+from charnn.cells import find_cell
+from charnn.cli import main
+from charnn.config import cell_names, flat_settings, resolve
+from charnn.model import CharRNN
+from charnn.run import create
+from charnn.snapshot import Record, model_shape, read_record
+from charnn.terminal import inspection, words
+from charnn.terminal.console import PlainConsole
+from charnn.terminal.inspection import Inspection
+from charnn.terminal.runs import RunTable
+from charnn.trainer import Trainer
+
+TEXT = "she sells sea shells by the sea shore; the shells she sells are sea shells, I am sure.\n" * 40
+SETTINGS = {"hidden_size": 8, "layers": 1, "batch_size": 4, "seq_length": 16, "steps": 40, "validate_every": 10}
+
+
+@pytest.fixture(autouse=True)
+def utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LC_ALL", "LANG", "LC_CTYPE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished runs under runs/."""
+    folder = tmp_path_factory.mktemp("reports")
+    (folder / "runs").mkdir()
+    (folder / "text.txt").write_text(TEXT)
+    for name, cell in (("first-lstm-1", "lstm"), ("second-gru-1", "gru")):
+        resolved = resolve(flat_settings({**SETTINGS, "cell": cell}))
+        with create(resolved, [folder / "text.txt"], folder / "runs" / name) as run:
+            for _ in Trainer(run).train():
+                pass
+    return folder
+
+
+@pytest.fixture
+def records(folder: Path) -> list[Record]:
+    return [read_record(path) for path in sorted((folder / "runs").iterdir())]
+
+
+@pytest.fixture
+def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
+    monkeypatch.chdir(folder)
+    yield CliRunner()
+
+
+def shown(renderable: Any, width: int = 80, height: int | None = None) -> list[str]:
+    console = PlainConsole(file=io.StringIO(), width=width, force_terminal=True, color_system="truecolor")
+    lines = console.render_lines(renderable, console.options.update(height=height), pad=False)
+    return ["".join(segment.text for segment in line).rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 240])
+def test_the_table_of_runs_fits_and_squeezes_nothing(records: list[Record], width: int) -> None:
+    lines = shown(RunTable(records), width)
+    assert len(lines) == 3
+    assert all(cell_len(line) <= width for line in lines)
+    assert (
+        "lstm 1x8" in lines[1] and "finished" in lines[1] and words.loss(records[0].summary.best_val_loss) in lines[1]
+    )
+    assert ("▁" in lines[1]) is (width >= 80)
+
+
+def test_runs_lists_the_newest_first(here: CliRunner) -> None:
+    names = re.findall(r"runs/\S+", here.invoke(main, ["runs"]).output)
+    assert names == ["runs/second-gru-1", "runs/first-lstm-1"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_one_run_is_shown_in_full(records: list[Record], width: int) -> None:
+    lines = shown(Inspection(records[:1]), width)
+    assert all(cell_len(line) <= width for line in lines)
+    text = " ".join(" ".join(lines).split())
+    for part in (
+        "finished",
+        "on disk",
+        "lstm 1 ",
+        "output ",
+        "step 40 of 40",
+        "than counting",
+        "at step",
+        "fit ",
+        "best",
+    ):
+        assert part in text
+
+
+def test_several_runs_are_laid_over_one_another_and_ranked(records: list[Record]) -> None:
+    lines = shown(Inspection(records), 120)
+    legend = "".join(line for line in lines if "━━" in line)
+    assert "first-lstm-1" in legend and "second-gru-1" in legend
+    losses = [record.summary.best_val_loss for record in records]
+    best = records[losses.index(min(losses))].summary  # type: ignore[type-var]
+    assert f"{best.cell} 1x8" in lines[-2]
+
+
+@pytest.mark.parametrize(
+    ("by", "last"),
+    [
+        ("steps", lambda record: 40),
+        ("epochs", lambda record: record.metrics[-1]["epoch"]),
+        ("characters", lambda record: 40 * 4 * 16),
+        ("time", lambda record: record.metrics[-1]["elapsed_seconds"]),
+    ],
+)
+def test_curves_run_over_what_was_asked_for(records: list[Record], by: str, last: Any) -> None:
+    chart = inspection.loss_chart(records[:1], by)
+    assert chart.series[0].xs[-1] == pytest.approx(last(records[0]))
+    assert chart.x_label == by
+
+
+def test_inspect_writes_a_picture(here: CliRunner, folder: Path) -> None:
+    result = here.invoke(main, ["inspect", "--svg", "loss.svg"])
+    assert result.exit_code == 0
+    picture = ElementTree.parse(folder / "loss.svg")
+    assert "runs/second-gru-1" in "".join(picture.getroot().itertext())
+
+
+def test_inspect_keeps_its_json(here: CliRunner) -> None:
+    answer = json.loads(here.invoke(main, ["inspect", "--json"]).stdout)
+    assert answer[0]["status"] == "finished" and answer[0]["yardstick_loss"] is not None
+
+
+@pytest.mark.parametrize("arguments", [["--watch"], ["--watch", "--json"], ["--svg", "a.svg", "--json"]])
+def test_inspect_refuses_what_cannot_go_together(here: CliRunner, arguments: list[str]) -> None:
+    result = here.invoke(main, ["inspect", *arguments])
+    assert result.exit_code != 0 and not result.stdout
+
+
+def test_watching_follows_a_run_until_it_ends(records: list[Record]) -> None:
+    running = replace(records[0], summary=replace(records[0].summary, status="running"))
+    looks, waits = iter([[running], [running], [records[0]]]), []
+    file = io.StringIO()
+    console = PlainConsole(file=file, width=80, height=24, force_terminal=True, _environ={"TERM": "xterm"})
+    last = inspection.watch(console, lambda: next(looks), "steps", waits.append)
+    assert last.records == [records[0]] and len(waits) == 2
+    assert file.getvalue().rindex("\x1b[?1049l") > file.getvalue().rindex("\x1b[?1049h")
+
+
+def test_a_watched_screen_is_filled_and_not_overfull(records: list[Record]) -> None:
+    for height in (24, 50):
+        assert height - 4 <= len(shown(Inspection(records[:1]), 80, height)) <= height
+
+
+# Advice
+
+
+def history(record: Record, validation: list[float], training: float, steps: int = 10_000, **model: Any) -> Record:
+    """A run with these validation losses, evenly spread."""
+    every = steps // len(validation)
+    metrics = [
+        {"step": every * (i + 1), "epoch": i + 1.0, "train_loss": training, "val_loss": loss, "elapsed_seconds": 1.0}
+        for i, loss in enumerate(validation)
+    ]
+    config = replace(record.config, model=replace(record.config.model, **model))
+    summary = replace(record.summary, epoch=float(len(validation)))
+    return replace(record, metrics=metrics, config=config, summary=summary)
+
+
+@pytest.mark.parametrize(
+    ("validation", "training", "sentence", "hint"),
+    [
+        ([2.0, 1.6, 1.5, 1.6, 1.7], 0.9, "Overfitting since step 6,000", "--best"),
+        ([3.0, 2.5, 2.2, 2.0, 1.8], 1.75, "Still learning", "--resume"),
+        ([2.0, 1.51, 1.50, 1.50, 1.50], 1.2, "On the way to overfitting", "--dropout"),
+        ([2.0, 1.51, 1.50, 1.50, 1.50], 1.48, "Underfitting", "--hidden 16"),
+        ([2.0, 1.51, 1.50, 1.50, 1.50], 1.4, "A good fit", "--hidden"),
+        ([2.0, 1.9], 1.4, "Too early", "wait"),
+    ],
+)
+def test_the_fit_is_said_in_a_sentence(
+    records: list[Record], validation: list[float], training: float, sentence: str, hint: str
+) -> None:
+    found = advice.fit(history(records[0], validation, training))
+    assert found.message.startswith(sentence) and hint in found.hint
+
+
+def test_a_network_is_not_blamed_for_a_short_training(records: list[Record]) -> None:
+    found = advice.fit(history(records[0], [2.0, 1.51, 1.50, 1.50, 1.50], 1.49, steps=100))
+    assert found.message.startswith("Trained briefly") and "--epochs 20" in found.hint
+
+
+def test_without_a_validation_part_there_is_no_verdict(records: list[Record]) -> None:
+    config = replace(records[0].config, data=replace(records[0].config.data, val_fraction=0.0))
+    assert "--val-fraction" in advice.fit(replace(records[0], config=config)).hint
+
+
+@pytest.mark.parametrize("cell", cell_names())
+@pytest.mark.parametrize("embedding", [0, 5])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_parameters_are_counted_without_making_them(cell: str, embedding: int, layers: int) -> None:
+    model = resolve(
+        flat_settings({"cell": cell, "embedding_size": embedding, "layers": layers, "hidden_size": 6})
+    ).config.model
+    assert find_cell(cell)
+    assert sum(advice.parameters_by_layer(model, 11).values()) == CharRNN(model_shape(model, 11)).size
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (1.52, "1.520, 0.15 better than counting"),
+        (1.9, "1.900, 0.23 worse than counting"),
+        (1.67, "as good as counting"),
+    ],
+)
+def test_a_loss_is_shown_with_its_distance_to_counting(records: list[Record], loss: float, expected: str) -> None:
+    yardstick = records[0].yardstick
+    assert yardstick is not None
+    assert expected in words.judged(loss, replace(yardstick, loss=1.669))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8.4, "8s"), (200, "3m 20s"), (7500, "2h 05m"), (270000, "3d 03h"), (-1, "0s")]
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (999, "999"), (1234, "1.2k"), (99_960, "100k"), (999_700, "1.0M"), (2.5e9, "2.5G")]
+)
+def test_counts_are_short(value: float, text: str) -> None:
+    assert words.count(value) == text
+
+
+def test_the_end_of_a_long_path_is_kept() -> None:
+    assert words.end_of("runs/a-very-long-name", 10) == "..ong-name"
+    assert words.end_of("short", 10) == "short"
