@@ -21,8 +21,10 @@ import numpy.typing as npt
 
 from charnn import run as runs
 from charnn import snapshot, trainer
-from charnn.config import Config, Setting, flat_settings, resolve
+from charnn.config import Config, Setting, cell_names, flat_settings, resolve
 from charnn.errors import CheckpointError, ConfigError
+from charnn.insight import compare as comparisons
+from charnn.insight.compare import Standing
 from charnn.insight.flow import Flow, clipped_share, measure_flow
 from charnn.insight.gradients import POSITIONS, STEPS
 from charnn.insight.memory import ORDERS, TEXT_LIMIT, Memory, measure_memory
@@ -209,3 +211,39 @@ def train(
         run = runs.create(resolve(settings), [str(source) for source in sources], target, initial=initial)
     with run:
         yield from trainer.train(run)
+
+
+def compare(
+    corpus: StrPath | Sequence[StrPath] | None = None,
+    *,
+    cells: Sequence[str] | None = None,
+    parameters: int | None = None,
+    out: StrPath | None = None,
+    resume: StrPath | None = None,
+    **options: Any,
+) -> list[Standing]:
+    """Train several cells, by default all there are, with equally many parameters; what became of each of them.
+
+    ``options`` are those of ``train``, the same for all; one of steps, epochs and budget says how long each is trained.
+    ``parameters`` are 200,000 unless given. ``resume`` goes on with the comparison in a folder, or looks at it again.
+    Raises the errors of ``charnn.errors``.
+    """
+    if (corpus is None) == (resume is None):
+        raise ConfigError("compare needs either a corpus or a comparison to resume")
+    if resume is not None:
+        if options or cells or parameters or out:
+            raise ConfigError("resume goes alone: everything else is as it was")
+        comparison = comparisons.reopen(Path(resume))
+    else:
+        settings = flat_settings(options)
+        settings.setdefault("training.workers", Setting(1, "default"))
+        sources = [corpus] if isinstance(corpus, str | PathLike) else list(corpus or [])
+        target = None if out is None else Path(out)
+        names = list(map(str, sources))
+        comparison = comparisons.begin(names, cells or cell_names(), parameters or 200_000, settings, target)
+    for cell in comparison.cells:
+        if not comparison.is_finished(cell):
+            with comparison.open(cell) as run:
+                for _ in trainer.train(run):
+                    pass
+    return [comparisons.judge(comparison, cell) for cell in comparison.cells]

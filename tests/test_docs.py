@@ -58,15 +58,17 @@ def charnn_commands() -> list[list[str]]:
 
 def made_small(words: list[str]) -> list[str]:
     """The same command with a few steps of a tiny network; to resume is to go on for a few steps more."""
-    if words[0] != "train":
-        return words
     resumes = "--resume" in words
+    if words[0] not in ("train", "compare") or (words[0] == "compare" and resumes):
+        return words
     kept, rest = [], iter(words)
     for word in rest:
         if word in LENGTHS or word in SIZES:
             next(rest)
         else:
             kept.append(word)
+    if words[0] == "compare":
+        return [*kept, "--steps", "4", "--workers", "1", "--set", "training.seq_length=16"]
     return kept + (["--steps", "6"] if resumes else SMALL)
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "score": "How well a model predicts a text, character by character.",
     "neurons": "What single units respond to.",
     "gradients": "How far gradients reach back through time.",
+    "compare": "Cells of equal size, trained equally long.",
     "completion": "Tab completion for bash, zsh and fish.",
 }
 """Every command with the first line of its help; the module has the command's name."""

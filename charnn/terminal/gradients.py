@@ -21,7 +21,7 @@ FLOOR = 1e-12
 
 def print_flows(flows: Sequence[Flow], heading: str, console: Console | None = None) -> None:
     console = console or output_console()
-    console.print(Text(one_line(heading), style="bold"), soft_wrap=True)
+    console.print(Text(one_line(heading), style="bold"))
     console.print(reach_chart(flows))
     console.print()
     console.print(_table(flows))
@@ -46,8 +46,8 @@ def reach_chart(flows: Sequence[Flow]) -> Chart:
                 series.append(Series(name, range(1, len(path) + 1), _relative(path, reach.mean[0]), style))
     return Chart(
         series=series,
-        title="gradient of a loss, k steps back",
-        y_label="norm relative to one step back",
+        title="gradient k steps back",
+        y_label="norm, relative to k = 1",
         x_label="steps back",
         log_y=True,
         height=16,

@@ -16,7 +16,7 @@ from charnn.terminal.safe import one_line
 
 def print_memory(memory: Memory, heading: str, console: Console | None = None) -> None:
     console = console or output_console()
-    console.print(Text(one_line(heading), style="bold"), soft_wrap=True)
+    console.print(Text(one_line(heading), style="bold"))
     console.print(memory_chart(memory))
     console.print()
     console.print(_table(memory))

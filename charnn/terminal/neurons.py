@@ -24,13 +24,13 @@ from charnn.vocabulary import Vocabulary
 ACTIVATION = Scale(
     limits=(-0.75, -0.45, -0.15, 0.15, 0.45, 0.75),
     styles=(
-        "white on #2166ac",
-        "black on #67a9cf",
-        "black on #d1e5f0",
+        "#ffffff on #2166ac",
+        "#000000 on #67a9cf",
+        "#000000 on #d1e5f0",
         "",
-        "black on #fddbc7",
-        "black on #ef8a62",
-        "white on #b2182b",
+        "#000000 on #fddbc7",
+        "#000000 on #ef8a62",
+        "#ffffff on #b2182b",
     ),
     marks=("N", "n", "-", " ", "+", "p", "P"),
     names=("-1", "-.6", "-.3", "0", ".3", ".6", "1"),
@@ -43,19 +43,20 @@ LAYERS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 def print_findings(neurons: Neurons, heading: str, console: Console | None = None) -> None:
     """For every property the units that tell it best, with the correlation that chance reaches."""
     console = console or output_console()
-    console.print(Text(one_line(heading), style="bold"), soft_wrap=True)
+    console.print(Text(one_line(heading), style="bold"))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("property", "unit", "r", "chance", "and then"):
-        table.add_column(name, justify="right" if name in ("r", "chance") else "left")
+    others = max(0, min(6, (console.width - 46) // 17))
+    for name in ("property", "unit", "r", "chance", *(["and then"] if others else [])):
+        table.add_column(name, justify="right" if name in ("r", "chance") else "left", no_wrap=True)
     for name in neurons.properties.names:
-        found = neurons.best(name, 3)
+        found = neurons.best(name, 1 + others)
         shown = Text(one_line(name), style="dim" if name in LAST_CHARACTER else "")
         if not found:
             chance = float(neurons.chance[neurons.properties.names.index(name)])
-            table.add_row(shown, "-", "", f"{chance:.2f}", Text("no unit does better than chance", style="dim"))
+            table.add_row(shown, "none", "", f"{chance:.2f}")
             continue
-        rest = "  ".join(f"{one.unit} ({one.r:+.2f})" for one in found[1:])
-        table.add_row(shown, str(found[0].unit), f"{found[0].r:+.2f}", f"{found[0].chance:.2f}", rest)
+        rest = ["  ".join(f"{one.unit} ({one.r:+.2f})" for one in found[1:])] if others else []
+        table.add_row(shown, str(found[0].unit), f"{found[0].r:+.2f}", f"{found[0].chance:.2f}", *rest)
     console.print(table)
 
 

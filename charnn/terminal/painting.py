@@ -36,7 +36,7 @@ class Scale:
 
     def legend(self, title: str, colored: bool) -> Text:
         """One line that names the steps."""
-        text = Text(f"{title}  ", style="dim")
+        text = Text().append(f"{title}  ", "dim")
         for style, mark, name in zip(self.styles, self.marks, self.names, strict=True):
             shown = f" {name} " if colored else f"{mark if mark.strip() else 'blank'}: {name} "
             text.append(shown, style if colored else "")
@@ -81,10 +81,10 @@ def paint(text: Iterable[Painted], scale: Scale, console: Console, gutter: str =
 
 
 def _finish(row: Sequence[tuple[str, int]], scale: Scale, console: Console, gutter: str) -> Iterator[Text]:
-    text = Text(gutter, style="dim", no_wrap=True, overflow="ignore")
+    text = Text(no_wrap=True, overflow="ignore").append(gutter, "dim")
     if has_color(console):
         for shown, step in row:
-            text.append(shown, scale.styles[step] or ("dim" if shown in _LINE_ENDS else "not dim"))
+            text.append(shown, scale.styles[step] or ("dim" if shown in _LINE_ENDS else ""))
         yield text
         return
     yield text.append("".join(shown for shown, _ in row))

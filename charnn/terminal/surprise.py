@@ -18,7 +18,7 @@ from charnn.vocabulary import Vocabulary
 
 SURPRISE = Scale(
     limits=(1, 2, 4, 6),
-    styles=("", "black on #ffeaa7", "black on #fdb863", "black on #f4743b", "white on #a50f15"),
+    styles=("", "#000000 on #ffeaa7", "#000000 on #fdb863", "#000000 on #f4743b", "#ffffff on #a50f15"),
     marks=(" ", "1", "2", "4", "6"),
     names=("below 1", "1-2", "2-4", "4-6", "over 6"),
 )
@@ -27,13 +27,13 @@ SURPRISE = Scale(
 LEAD = Scale(
     limits=(-2, -1, -0.3, 0.3, 1, 2),
     styles=(
-        "white on #b35806",
-        "black on #f1a340",
-        "black on #fee0b6",
+        "#ffffff on #b35806",
+        "#000000 on #f1a340",
+        "#000000 on #fee0b6",
         "",
-        "black on #d8daeb",
-        "black on #998ec3",
-        "white on #542788",
+        "#000000 on #d8daeb",
+        "#000000 on #998ec3",
+        "#ffffff on #542788",
     ),
     marks=("W", "w", "-", " ", "+", "b", "B"),
     names=("2", "1", "0.3 worse", "even", "0.3 better", "1", "2"),
@@ -67,7 +67,7 @@ def print_summary(tally: Tally, heading: str, console: Console | None = None) ->
     """Totals, and the loss by kind of character with the other judges beside it."""
     console = console or output_console()
     totals = tally.totals()
-    console.print(Text(one_line(heading), style="bold"), soft_wrap=True)
+    console.print(Text(one_line(heading), style="bold"))
     console.print(
         f"{tally.characters:,} characters, {totals['nats_per_character']:.3f} nats per character "
         f"({totals['bits_per_character']:.3f} bits), perplexity {totals['perplexity']:.2f}\n"
@@ -121,9 +121,9 @@ def _expected(line: Line, place: int, vocabulary: Vocabulary, console: Console) 
     quoted = [_quoted(vocabulary, int(i), console) for i in (scored.ids[place], *scored.expected[place])]
     likely = ", ".join(f"{q} {_percent(p)}" for q, p in zip(quoted[1:], scored.probabilities[place], strict=True))
     nats = scored.nats[place, 0]
-    text = Text(f"       column {line.column + place}: ", style="dim")
-    text.append(f"{quoted[0]} {nats:.1f} nats ({_percent(np.exp(-nats))})", "not dim")
-    return text.append(f", expected {likely}")
+    text = Text().append(f"       column {line.column + place}: ", "dim")
+    text.append(f"{quoted[0]} {nats:.1f} nats ({_percent(np.exp(-nats))}), expected ")
+    return text.append(likely, "dim")
 
 
 def _percent(p: float) -> str:
