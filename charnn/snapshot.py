@@ -34,8 +34,10 @@ def ignore(message: str) -> None:
 
 
 def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
-    """The network that a configuration describes. Raises ConfigError where the cell has no such activation."""
+    """The network that a configuration describes. Raises ConfigError where the cell knows no such option."""
     choices = find_cell(config.cell).activations
+    if config.forget_bias != ModelConfig.forget_bias and not find_cell(config.cell).forget_gates:
+        raise ConfigError(f"the {config.cell} cell has no forget gate", "leave forget_bias out, or choose cell lstm")
     chosen = "" if config.activation == "auto" else config.activation
     if chosen and chosen not in choices:
         raise ConfigError(
