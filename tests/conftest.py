@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+settings.register_profile("charnn", deadline=None, derandomize=True)  # the same examples every time, however slow
+settings.load_profile("charnn")
 
 
 @pytest.fixture

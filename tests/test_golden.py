@@ -1,4 +1,4 @@
-"""Fifty steps of training, and the losses they must have: whatever changes the numbers is noticed here."""
+"""Fifty steps of training, over two epochs and more, and their losses: whatever changes the numbers is noticed here."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from charnn.config import cell_names
 from charnn.trainer import Progress, Trainer
 
 GOLDEN = {
-    "gru": (3.431741, 3.028777, 2.813925, 2.685760),
-    "lstm": (3.448194, 3.271367, 3.041611, 2.916162),
-    "vanilla": (3.396991, 3.059560, 2.489398, 2.327356),
+    "gru": (3.416680, 3.086604, 2.580384, 2.766748),
+    "lstm": (3.439770, 3.268784, 2.823053, 3.053396),
+    "vanilla": (3.445738, 3.005607, 2.290272, 2.480510),
 }
 """By cell: the losses at steps 1, 10 and 50, and the validation loss at the end, in nats per character."""
 
@@ -28,7 +28,7 @@ def test_fifty_steps_have_the_losses_they_always_had(tmp_path: Path, cell: str) 
         "seq_length": 16,
         "learning_rate": 0.01,
     }
-    with new_run(tmp_path, characters=6000, cell=cell, steps=50, **options) as run:
+    with new_run(tmp_path, characters=1500, cell=cell, steps=50, **options) as run:
         losses = [record.loss for record in Trainer(run).train() if isinstance(record, Progress)]
         found = (losses[0], losses[9], losses[49], run.state.val_loss)
     assert cell in GOLDEN, f"add the losses of the new cell: {found}"
