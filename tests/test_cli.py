@@ -106,7 +106,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(
         cli.run(["train", "text.txt", "--dry-run", "-c", "my.yaml", "--hidden", "24", "--set", "training.keep=5"]) == 0
     )
     out = capsys.readouterr().out
-    for words in ("characters  4,000", "parameters", "my.yaml:2", "--hidden", "--set training.keep"):
+    for words in ("4,000: 3,600 to train on", "parameters", "my.yaml:2", "--hidden", "--set training.keep"):
         assert words in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.yaml", "text.txt"]
 

@@ -62,7 +62,6 @@ def main() -> None:
                 (IMAGES / "training.svg").write_text(svg)
         records = [read_record(Path("runs") / name) for name in RUNS]
         (IMAGES / "loss.svg").write_text(loss_chart(records, "epochs").svg())
-        (IMAGES / "run.svg").write_text(loss_chart(records[:1], "epochs", title=records[0].summary.run).svg())
 
 
 if __name__ == "__main__":
