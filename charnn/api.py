@@ -24,6 +24,7 @@ from charnn.config import Config, Setting, flat_settings, resolve
 from charnn.errors import ConfigError
 from charnn.model import CharRNN
 from charnn.sampler import Sampling, generate
+from charnn.team import forbid_nesting
 from charnn.trainer import Record
 from charnn.vocabulary import Vocabulary
 
@@ -135,6 +136,7 @@ def train(
     the main program anew, which then needs the usual ``if __name__ == "__main__":``. The run is saved when the iterator
     ends; one that is abandoned keeps its last checkpoint. Raises the errors of ``charnn.errors``.
     """
+    forbid_nesting()
     if (corpus is None) == (resume is None):
         raise ConfigError("train needs either a corpus or a run to resume")
     settings = flat_settings({key: value for key, value in options.items() if value is not None})

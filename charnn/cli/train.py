@@ -131,19 +131,18 @@ def _train(opened: Callable[[StopSignals, int], TrainingRun], quiet: bool) -> in
 
     with StopSignals() as signals:
         team = world()
-        if team.rank:
-            work(team, team.tell(""))
+        with team.together():
+            if team.rank:
+                work(team, team.tell(""))
+                return signals.exit_code
+            try:
+                run = opened(signals, team.size)
+            except _Stopped as stopped:
+                tell(stopped.message)
+                team.close(signals.exit_code)
+                return signals.exit_code
+            _show(run, signals, team, quiet)
             return signals.exit_code
-        try:
-            run = opened(signals, team.size)
-        except CharnnError as error:
-            team.close(error.exit_code)
-            if not isinstance(error, _Stopped):
-                raise
-            tell(error.message)
-            return signals.exit_code
-        _show(run, signals, team, quiet)
-        return signals.exit_code
 
 
 def _show(run: TrainingRun, signals: StopSignals, team: Team, quiet: bool) -> None:
