@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.errors import CharnnError, ConfigError, WorkerError, printable
+from charnn.errors import CharnnError, ConfigError, DivergenceError, WorkerError, printable
 
 Array = npt.NDArray[Any]
 
@@ -77,11 +77,17 @@ class Team:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """What is done within it ends the team: with its work done, or with the error of this rank."""
+        """What is done within it ends the team: with its work done, or with the error of this rank.
+
+        A divergence is no error of this rank: all meet it at the same step.
+        """
         exit_code = 1
         try:
             yield
             exit_code = 0
+        except DivergenceError:
+            exit_code = 0
+            raise
         except CharnnError as error:
             exit_code = error.exit_code
             raise
@@ -130,15 +136,15 @@ class Processes(Team):
         for number, peer in enumerate(self._peers, 1):
             try:
                 said = peer.recv_bytes()
-            except (EOFError, OSError) as error:
-                raise self._lost(number) from error
+            except (EOFError, OSError):
+                raise self._lost(number) from None
             if said != HERE:
                 raise WorkerError(f"worker process {number} of {self.size} failed: {said.decode()}", GO_ON)
         for number, peer in enumerate(self._peers, 1):
             try:
                 peer.send_bytes(HERE)
-            except OSError as error:
-                raise self._lost(number) from error
+            except OSError:
+                raise self._lost(number) from None
 
     def _lost(self, number: int) -> CharnnError:
         worker = self._workers[number - 1]
@@ -146,8 +152,9 @@ class Processes(Team):
         code = worker.exitcode
         if code == UNGUARDED:
             return ConfigError(
-                "workers import the main program anew, and there it began to train once more",
-                'put the call under if __name__ == "__main__":, or train with workers=1',
+                "workers import the main program anew, where it began to train again: "
+                'put the call under if __name__ == "__main__":',
+                "or train with workers=1",
             )
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return WorkerError(f"worker process {number} of {self.size} died ({how})", GO_ON)

@@ -132,7 +132,12 @@ def train(
 
 
 def work(team: Team, invitation: str) -> None:
-    """What every rank but the first does: open the same run, and train its share of the streams."""
+    """What every rank but the first does: open the same run, and train its share of the streams.
+
+    Rank 0 sends an empty invitation where there is nothing to train.
+    """
+    if not invitation:
+        return
     trainer = Trainer(join(*json.loads(invitation)), team)
     with contextlib.suppress(DivergenceError):  # rank 0 meets the same and tells it
         for _ in trainer.train():

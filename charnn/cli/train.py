@@ -131,18 +131,22 @@ def _train(opened: Callable[[StopSignals, int], TrainingRun], quiet: bool) -> in
 
     with StopSignals() as signals:
         team = world()
-        with team.together():
-            if team.rank:
+        if team.rank:
+            with team.together():
                 work(team, team.tell(""))
-                return signals.exit_code
-            try:
-                run = opened(signals, team.size)
-            except _Stopped as stopped:
-                tell(stopped.message)
-                team.close(signals.exit_code)
-                return signals.exit_code
-            _show(run, signals, team, quiet)
             return signals.exit_code
+        run = None
+        try:
+            run = opened(signals, team.size)
+        except _Stopped as stopped:
+            tell(stopped.message)
+            return signals.exit_code
+        finally:
+            if run is None:
+                team.tell("")
+        with team.together():
+            _show(run, signals, team, quiet)
+        return signals.exit_code
 
 
 def _show(run: TrainingRun, signals: StopSignals, team: Team, quiet: bool) -> None:
