@@ -168,7 +168,7 @@ class CharRNN:
         w.masks = masks
         w.inputs = [x.reshape(w.N)]
         for index, (layer, buffers) in enumerate(zip(self.recurrent, w.recurrent, strict=True)):
-            a = buffers.a.reshape(-1, w.N, H)
+            a = buffers.a.reshape(len(buffers.a), w.N, H)
             if index == 0:
                 self.characters.forward(w.inputs[0], a)
             else:
