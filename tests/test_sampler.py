@@ -66,15 +66,16 @@ def test_truncation_keeps_what_brute_force_keeps(p: list[float], settings: Sampl
         if settings.top_p == 1 or reached < settings.top_p * sum(p):
             nucleus.add(i)
         reached += p[i]
-    found = truncate(np.array(p), settings)
+    beside = np.array([p, p[::-1]])  # two streams, each for itself
+    found = truncate(beside, settings)[0]
     expected = [p[i] if i in kept & nucleus else 0.0 for i in range(len(p))]
     np.testing.assert_array_equal(found, expected)
     assert found.sum() > 0
 
 
 def frequencies(logits: list[float], settings: Sampling, draws: int = 4000) -> np.ndarray:
-    rng = np.random.default_rng(1)
-    drawn = [draw(np.array(logits, np.float32), settings, rng)[0] for _ in range(draws)]
+    streams = np.tile(np.array(logits, np.float32), (draws, 1))  # (B, V)
+    drawn, _ = draw(streams, settings, np.random.default_rng(1).random(draws))
     return np.bincount(drawn, minlength=len(logits)) / draws
 
 
@@ -105,17 +106,17 @@ def test_what_is_truncated_is_never_drawn() -> None:
 @pytest.mark.parametrize("extreme", [1e4, -1e4, 3e38])
 def test_extreme_logits_are_drawn_from_without_complaint(extreme: float) -> None:
     for temperature in (0.0, 1e-9, 1.0, 1e9):
-        token, nats = draw(
-            np.array([0, extreme, 1], np.float32), Sampling(temperature=temperature), np.random.default_rng(1)
-        )
-        assert 0 <= token < 3 and nats >= 0 and math.isfinite(nats)
+        logits = np.array([[0, extreme, 1], [extreme, -extreme, 0], [extreme, extreme, extreme]], np.float32)
+        for uniform in (0.0, 0.5, 1 - 2**-53):
+            tokens, nats = draw(logits, Sampling(temperature=temperature), np.full(3, uniform))
+            assert ((tokens >= 0) & (tokens < 3)).all() and (nats >= 0).all() and np.isfinite(nats).all()
 
 
 def test_the_surprise_told_is_the_models_own_whatever_the_temperature() -> None:
-    logits = np.random.default_rng(1).normal(size=9)
+    logits = np.random.default_rng(1).normal(size=(4, 9))
     for settings in (Sampling(), Sampling(temperature=0), Sampling(temperature=3, top_k=2)):
-        token, nats = draw(logits, settings, np.random.default_rng(2))
-        assert nats == pytest.approx(float(surprise(logits, np.array(token))))
+        tokens, nats = draw(logits, settings, np.random.default_rng(2).random(4))
+        np.testing.assert_allclose(nats, surprise(logits, tokens))
 
 
 @pytest.mark.parametrize(

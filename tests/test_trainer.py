@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from helpers import new_run
 from reference import forward, surprise
 
 from charnn.batches import BURN_IN, Position
+from charnn.team import Team
 from charnn.trainer import Metrics, Progress, Trainer, Validated
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
@@ -91,8 +91,9 @@ def test_the_best_validation_is_the_lowest_so_far(tmp_path: Path) -> None:
 
 
 def masks_of(run: Any, rank: int = 0, size: int = 1) -> list[np.ndarray]:
-    team = SimpleNamespace(rank=rank, size=size, sum=lambda array: None)
-    return [np.asarray(mask) for mask in Trainer(run, team)._masks(run.config.training.seq_length)]  # type: ignore[arg-type]
+    team = Team()
+    team.rank, team.size = rank, size
+    return [np.asarray(mask) for mask in Trainer(run, team)._masks(run.config.training.seq_length)]
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean(tmp_path: Path) -> None:
