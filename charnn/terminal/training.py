@@ -36,8 +36,8 @@ SHARE = 0.005
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines, at least; validations always get theirs."""
 
-ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h\x1b[?25l", b"\x1b[?1049l\x1b[?25h"
-"""The other screen without a cursor, and back."""
+ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
 class Display:
@@ -84,17 +84,18 @@ class Display:
 
     def leave(self) -> None:
         """The terminal as it was, at once and from anywhere, a signal handler included."""
-        self._write(LEAVE_SCREEN)
+        self._write(LEAVE_SCREEN, SHOW_CURSOR)
 
     def enter(self) -> None:
         """Back to the picture after ``leave``."""
-        self._write(ENTER_SCREEN if not self.quiet else b"\x1b[?25l")
+        self._write(ENTER_SCREEN, HIDE_CURSOR)
         self._next_refresh = self.clock()
 
-    def _write(self, codes: bytes) -> None:
+    def _write(self, screen: bytes, cursor: bytes) -> None:
+        """Straight to the terminal: the stream may be in the middle of a write."""
         if self._live is not None:
             with contextlib.suppress(OSError, ValueError):
-                os.write(self.console.file.fileno(), codes if not self.quiet else codes[-6:])
+                os.write(self.console.file.fileno(), cursor if self.quiet else screen + cursor)
 
     def show(self, record: Record) -> None:
         """Take one record into the picture."""
