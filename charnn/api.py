@@ -34,6 +34,7 @@ from charnn.insight.score import Scored, Scorer
 from charnn.insight.texts import Text, count_ngrams, open_text, own_text
 from charnn.model import CharRNN
 from charnn.sampler import Sampling, generate
+from charnn.team import forbid_nesting
 from charnn.trainer import Record
 from charnn.vocabulary import Vocabulary
 
@@ -198,6 +199,7 @@ def train(
     the main program anew, which then needs the usual ``if __name__ == "__main__":``. The run is saved when the iterator
     ends; one that is abandoned keeps its last checkpoint. Raises the errors of ``charnn.errors``.
     """
+    forbid_nesting()
     if (corpus is None) == (resume is None):
         raise ConfigError("train needs either a corpus or a run to resume")
     settings = flat_settings({key: value for key, value in options.items() if value is not None})

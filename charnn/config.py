@@ -57,6 +57,7 @@ class ModelConfig:
     layers: int = option(2, "recurrent layers", low=1, high=64)
     hidden_size: int = option(128, "units a layer", low=1, high=65536)
     embedding_size: int = option(0, "columns of the character embedding; 0: one-hot", low=0, high=65536)
+    forget_bias: float = option(1.0, "lstm: where the bias of the forget gate starts", low=-100, high=100)
     dropout: float = option(0.0, "share of each layer's outputs dropped in training", low=0, high=0.95)
 
 

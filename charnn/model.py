@@ -124,8 +124,8 @@ class CharRNN:
     def _of_layer(self, layer: str, views: dict[str, Array]) -> dict[str, Array]:
         return {key: views[f"{layer}.{key}"] for key in self._layers[layer].shapes}
 
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew: uniform in ±1/sqrt(inputs that are not zero); biases 0, or as the cell says.
+    def initialise(self, seed: int, forget_bias: float = 1.0) -> None:
+        """Draw all weights anew: uniform in ±1/sqrt(inputs that are not zero); biases 0, or ``forget_bias``.
 
         Of a one-hot input exactly one is not zero, so its weights are larger than the rest. A cell with an identity
         start (the IRNN) begins with the identity as its recurrent weights.
@@ -144,8 +144,8 @@ class CharRNN:
                 bound = 1.0 if one_hot else 1 / np.sqrt(len(array))
                 array[...] = rng.uniform(-bound, bound, array.shape)
             if kind == "b" and not name.startswith("output"):
-                for gate, value in self.cell.bias.items():
-                    array[self.cell.gates.index(gate)] = value
+                for gate in self.cell.forget_gates:
+                    array[self.cell.gates.index(gate)] = forget_bias
         self.pack()
 
     def pack(self) -> None:
@@ -168,7 +168,7 @@ class CharRNN:
         w.masks = masks
         w.inputs = [x.reshape(w.N)]
         for index, (layer, buffers) in enumerate(zip(self.recurrent, w.recurrent, strict=True)):
-            a = buffers.a.reshape(-1, w.N, H)
+            a = buffers.a.reshape(len(buffers.a), w.N, H)
             if index == 0:
                 self.characters.forward(w.inputs[0], a)
             else:

@@ -200,7 +200,7 @@ def create(
         if config.training.workers is None:
             workers = best_size(config.training.batch_size, run.model.size)
             run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
-        run.model.initialise(config.training.seed)
+        run.model.initialise(config.training.seed, config.model.forget_bias)
         if initial is not None:
             _start_from(run, initial)
         checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
@@ -259,6 +259,17 @@ def fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
         notice(f"a short text: {fitting} parallel streams instead of {training.batch_size}")
         config = dataclasses.replace(config, training=dataclasses.replace(training, batch_size=fitting))
     Batches(np.broadcast_to(np.uint8(0), available), config.training.batch_size, training.seq_length)
+    return _sharable(config)
+
+
+def _sharable(config: Config) -> Config:
+    """The configuration, if each worker has a stream to read. Raises ConfigError if not."""
+    workers, streams = config.training.workers or 1, config.training.batch_size
+    if workers > streams:
+        raise ConfigError(
+            f"{workers} workers cannot share {streams} parallel streams",
+            f"use at most {streams} workers, or a larger --batch-size",
+        )
     return config
 
 
@@ -356,9 +367,10 @@ def _with_new_length(stored: Config, layers: Sequence[Mapping[str, Setting]], pa
         )
     length: dict[str, Any] = {}
     if any(lengths):
-        training = resolve(*lengths).config.training
-        length = {name: getattr(training, name) for name in LENGTHS}
-    return dataclasses.replace(stored, training=dataclasses.replace(stored.training, workers=workers, **length))
+        wanted = resolve(*lengths).config.training
+        length = {name: getattr(wanted, name) for name in LENGTHS}
+    training = dataclasses.replace(stored.training, workers=workers, **length)
+    return _sharable(dataclasses.replace(stored, training=training))
 
 
 def _shown(value: Any) -> str:

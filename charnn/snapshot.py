@@ -34,8 +34,10 @@ def ignore(message: str) -> None:
 
 
 def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
-    """The network that a configuration describes. Raises ConfigError where the cell has no such activation."""
+    """The network that a configuration describes. Raises ConfigError where the cell knows no such option."""
     choices = find_cell(config.cell).activations
+    if config.forget_bias != ModelConfig.forget_bias and not find_cell(config.cell).forget_gates:
+        raise ConfigError(f"the {config.cell} cell has no forget gate", "leave forget_bias out, or choose cell lstm")
     chosen = "" if config.activation == "auto" else config.activation
     if chosen and chosen not in choices:
         raise ConfigError(
@@ -142,6 +144,9 @@ class State:
     """Sums over the steps since the last line of metrics.jsonl."""
     summed_steps: int = 0
     clipped_steps: int = 0
+    learning_rate: float = 0.0
+    """Of the last step, as is the norm: a report that is still due after a resume tells them."""
+    grad_norm: float = 0.0
     timed: float = 0.0
     """``elapsed`` at the last line of metrics.jsonl."""
     metrics_length: int = 0

@@ -8,6 +8,7 @@ clock or by a signal travels with the gradient, so that all ranks act on it at t
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -20,7 +21,8 @@ import numpy as np
 
 from charnn.batches import scoring_chunks, scoring_streams
 from charnn.cells import Array
-from charnn.errors import CharnnError, DivergenceError, StorageError, printable
+from charnn.corpus import release
+from charnn.errors import DivergenceError, StorageError, printable
 from charnn.model import Carry, Masks, Workspace
 from charnn.optimizers import clip
 from charnn.run import TrainingRun, join
@@ -30,7 +32,13 @@ SAVE_EVERY = 60.0
 """Seconds between checkpoints where no number of steps is given; every validation saves too."""
 
 VALIDATIONS = 10
-"""Validations a run has at least."""
+"""Validations a run has at least, where they take no more than ``VALIDATION_SHARE`` of the training."""
+
+VALIDATION_SHARE = 0.25
+"""Time spent on validations, as a share of that spent on steps, unless the user asks for more."""
+
+MAPPED = 1 << 24
+"""Bytes of the text that may be read before they are let go: a text may be larger than memory."""
 
 PLAN_SECONDS = 1.0
 """How long speed is measured before a time budget is turned into a number of steps."""
@@ -119,21 +127,21 @@ def train(
         team = launch(run.config.training.workers or 1, capacity, work, invitation)
     else:
         team.tell(invitation)
-    exit_code = 1
-    try:
+    with team.together():
         yield from Trainer(run, team, should_stop).train()
-        exit_code = 0
-    except CharnnError as error:
-        exit_code = error.exit_code
-        raise
-    finally:
-        team.close(exit_code)
 
 
 def work(team: Team, invitation: str) -> None:
-    """What every rank but the first does: open the same run, and train its share of the streams."""
-    for _ in Trainer(join(*json.loads(invitation)), team).train():
-        pass
+    """What every rank but the first does: open the same run, and train its share of the streams.
+
+    Rank 0 sends an empty invitation where there is nothing to train.
+    """
+    if not invitation:
+        return
+    trainer = Trainer(join(*json.loads(invitation)), team)
+    with contextlib.suppress(DivergenceError):  # rank 0 meets the same and tells it
+        for _ in trainer.train():
+            pass
 
 
 class Trainer:
@@ -153,7 +161,6 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self._started = time.monotonic() - run.state.elapsed
-        self._last: tuple[float, float, bool] = (0.0, 0.0, False)
 
     def train(self) -> Iterator[Record]:
         """Train until the plan is done or ``should_stop`` says so; saves at the end.
@@ -185,6 +192,8 @@ class Trainer:
         run, state, config = self.run, self.run.state, self.run.config
         batches, message = run.batches, self.message
         x, y = batches.batch(state.position, self.columns)
+        if state.step % max(1, MAPPED // (x.itemsize * batches.batch_size * batches.seq_length)) == 0:
+            release(batches.ids)
         scale = 1 / (batches.batch_size * batches.seq_length)
         masks = self._masks(x.shape[0])
         total, carry = run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, scale, masks)
@@ -203,7 +212,7 @@ class Trainer:
         state.summed_steps += 1
         state.clipped_steps += clipped
         state.elapsed = time.monotonic() - self._started
-        self._last = (rate, norm, clipped)
+        state.learning_rate, state.grad_norm = rate, norm
         progress = Progress(state.step, state.total_steps, self._epoch(), loss, rate, norm, clipped, state.elapsed)
         return progress, stop > 0, save > 0
 
@@ -294,7 +303,8 @@ class Trainer:
             self.team.sum(told)
             if told[0]:
                 return None
-            if count % 8 == 0 and len(ids):
+            if count % 8 == 0:
+                release(ids)
                 yield Validating(min(1.0, count * T * streams / len(ids)))
         self.team.sum(sums)
         return float(sums[0] / sums[1])
@@ -302,7 +312,6 @@ class Trainer:
     def _log(self, val_loss: float | None) -> Metrics:
         """One line of metrics.jsonl; the sums begin anew."""
         state = self.run.state
-        rate, norm, _ = self._last
         state.elapsed = time.monotonic() - self._started
         characters = state.summed_steps * self.run.batches.batch_size * self.run.batches.seq_length
         metrics = Metrics(
@@ -310,8 +319,8 @@ class Trainer:
             epoch=round(self._epoch(), 6),
             train_loss=state.loss_sum / state.summed_steps,
             val_loss=val_loss,
-            learning_rate=rate,
-            grad_norm=norm,
+            learning_rate=state.learning_rate,
+            grad_norm=state.grad_norm,
             clipped=state.clipped_steps / state.summed_steps,
             chars_per_second=round(characters / max(1e-9, state.elapsed - state.timed), 1),
             elapsed_seconds=round(state.elapsed, 3),
@@ -345,7 +354,8 @@ class Trainer:
                 state.total_steps = self._steps_until(training.budget)
         if state.step == 0:
             often = per_epoch if per_epoch < 5000 else -(-per_epoch // 4)
-            often = max(20, min(often, -(-state.total_steps // VALIDATIONS)))
+            affordable = math.ceil(self._validation_steps() / VALIDATION_SHARE)
+            often = max(20, affordable, min(often, -(-state.total_steps // VALIDATIONS)))
             state.validate_every = training.validate_every or often
             state.log_every = training.log_every or max(1, min(100, state.validate_every // 10))
 
@@ -364,10 +374,14 @@ class Trainer:
         raise AssertionError("unreachable")
 
     def _steps_in(self, seconds: float, per_step: float) -> int:
-        """Steps that fit, leaving time for the validations: a forward pass costs about a third of a training step."""
-        run = self.run
-        validation = len(run.validation_ids) / (run.batches.batch_size * run.batches.seq_length) / 3 * per_step
-        return max(1, int((seconds - 2 - VALIDATIONS * validation) / per_step * 0.97))
+        """Steps that fit, leaving time for the validations, but no more than half."""
+        fitting, validation = (seconds - 2) / per_step, self._validation_steps()
+        validations = min(VALIDATIONS * validation, max(validation, VALIDATION_SHARE * fitting))
+        return max(1, int(max(fitting / 2, fitting - validations) * 0.97))
+
+    def _validation_steps(self) -> float:
+        """How many steps take as long as a validation: a forward pass costs about a third of a step."""
+        return len(self.run.validation_ids) / (self.run.batches.batch_size * self.run.batches.seq_length) / 3
 
     def _correct_plan(self) -> None:
         """Under a time budget: the steps that still fit at the speed so far, validations included."""
@@ -395,8 +409,6 @@ class Trainer:
     def _save(self, last: bool = False) -> Iterator[Record]:
         """Gather the carry of all ranks and let rank 0 write. Only a failure of the last save is an error."""
         run, state = self.run, self.run.state
-        if self._saved_step == state.step:
-            return
         streams = run.config.training.batch_size
         run.carry = [{name: gather(self.team, array, streams) for name, array in layer.items()} for layer in self.carry]
         self._saved_at = time.monotonic()

@@ -280,7 +280,7 @@ def test_a_resumed_run_shows_its_past(run: TrainingRun) -> None:
     for _ in Trainer(run).train():
         pass
     run.close()
-    with resume(path, flat_settings({"steps": 60})) as again:
+    with resume(path, [flat_settings({"steps": 60})]) as again:
         course = Course(again)
         assert [step for step, _ in course.validations] == [10, 20, 30, 40]
         assert course.losses.steps[-1] == 40

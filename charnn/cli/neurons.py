@@ -100,9 +100,7 @@ def show(
     gate_charts: bool,
 ) -> None:
     """Tables first, then for each of the units the passage in which it moves most."""
-    import numpy as np
-
-    from charnn.insight.neurons import activations, passage
+    from charnn.insight.neurons import activations, line_starts, passage
     from charnn.terminal import neurons as screen
 
     screen.print_findings(neurons, heading)
@@ -110,7 +108,7 @@ def show(
         print()
         screen.print_ranked(neurons.ranked(top))
     line_end = loaded.vocabulary.characters.find("\n")
-    starts = np.append(0, np.flatnonzero(ids[:-1] == line_end) + 1)
+    starts = line_starts(ids, line_end)
     for unit, values in zip(units, activations(loaded.model, loaded.vocabulary, ids, units, context).T, strict=True):
         start = passage(values, starts, SHOWN)
         part = slice(start, start + SHOWN)

@@ -132,17 +132,20 @@ def _train(opened: Callable[[StopSignals, int], TrainingRun], quiet: bool) -> in
     with StopSignals() as signals:
         team = world()
         if team.rank:
-            work(team, team.tell(""))
+            with team.together():
+                work(team, team.tell(""))
             return signals.exit_code
+        run = None
         try:
             run = opened(signals, team.size)
-        except CharnnError as error:
-            team.close(error.exit_code)
-            if not isinstance(error, _Stopped):
-                raise
-            tell(error.message)
+        except _Stopped as stopped:
+            tell(stopped.message)
             return signals.exit_code
-        _show(run, signals, team, quiet)
+        finally:
+            if run is None:
+                team.tell("")
+        with team.together():
+            _show(run, signals, team, quiet)
         return signals.exit_code
 
 

@@ -248,6 +248,11 @@ class _Sums:
         return Gates(self.gate_names, self.left / N, self.right / N)
 
 
+def line_starts(ids: Ids, line_end: int) -> npt.NDArray[np.intp]:
+    """Where lines begin in ``ids`` (N,): at 0, and after every ``line_end``."""
+    return np.append(0, np.flatnonzero(ids[:-1] == line_end) + 1)
+
+
 def passage(values: npt.NDArray[np.float32], starts: npt.NDArray[np.int64], length: int) -> int:
     """Of ``starts``, where the ``values`` (N,) of a unit vary most over the next ``length`` characters."""
     sums = np.cumsum(np.append(0, values.astype(np.float64)))

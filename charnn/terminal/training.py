@@ -135,14 +135,15 @@ class Display:
         course, latest, val_loss = self.course, self.course.latest, self.run.state.val_loss
         if latest is None:
             return Text()
-        parts = [f"{latest.step / max(1, latest.total_steps):4.0%}", f"epoch {latest.epoch:.2f}"]
+        parts = [f"{latest.step / max(1, latest.total_steps):4.0%}"]
+        if course.left is not None:
+            parts.append(f"{words.duration(course.left)} left")
         parts.append(f"loss {course.loss.mean:.3f}")
         if val_loss is not None:
             parts.append(f"val {words.judged(val_loss, self.run.yardstick)}")
-        if course.left is not None:
-            parts += [f"{words.count(course.speed)}/s", f"{words.duration(course.left)} left"]
-        if course.activity:
-            parts.append(course.activity)
+        parts.append(course.activity or f"epoch {latest.epoch:.2f}")
+        if course.speed:
+            parts.append(f"{words.count(course.speed)}/s")
         return Text("  ".join(parts), no_wrap=True, overflow="crop")
 
     def _line(self, record: Metrics) -> None:
