@@ -22,6 +22,7 @@ COMMANDS = {
     "sample": "Let a trained network write.",
     "inspect": "Loss curves and facts of runs.",
     "runs": "A table of the runs there are.",
+    "bench": "How fast charnn is on this machine.",
     "completion": "Tab completion for bash, zsh and fish.",
 }
 """Every command with the first line of its help; the module has the command's name."""
