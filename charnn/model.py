@@ -128,8 +128,7 @@ class CharRNN:
         """Draw all weights anew: uniform in ±1/sqrt(inputs that are not zero); biases 0, or ``forget_bias``.
 
         Of a one-hot input exactly one is not zero, so its weights are larger than the rest. A cell with an identity
-        start (the IRNN) begins with the identity as its recurrent weights, and a tenth of the input weights: its states
-        add up what comes in.
+        start (the IRNN) begins with the identity as its recurrent weights.
         """
         rng = np.random.Generator(np.random.Philox(seed))
         for name, array in self.parameters.items():
@@ -143,8 +142,6 @@ class CharRNN:
             else:
                 one_hot = name == "input.Wx" and not self.shape.embedding_size
                 bound = 1.0 if one_hot else 1 / np.sqrt(len(array))
-                if kind == "Wx" and self.cell.identity_start:
-                    bound /= 10
                 array[...] = rng.uniform(-bound, bound, array.shape)
             if kind == "b" and not name.startswith("output"):
                 for gate in self.cell.forget_gates:
