@@ -43,8 +43,8 @@ MAPPED = 1 << 24
 PLAN_SECONDS = 1.0
 """How long speed is measured before a time budget is turned into a number of steps."""
 
-BLOW_UP = 4.0
-"""A step's loss this many times that of blind guessing is a blow-up."""
+BLOW_UP = 1000.0
+"""A step's loss this many times that of blind guessing is a blow-up; rectified cells recover from a hundred times."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ COMMANDS = {
     "neurons": "What single units respond to.",
     "gradients": "How far gradients reach back through time.",
     "compare": "Cells of equal size, trained equally long.",
+    "bench": "How fast charnn is on this machine.",
     "completion": "Tab completion for bash, zsh and fish.",
 }
 """Every command with the first line of its help; the module has the command's name."""

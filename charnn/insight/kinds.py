@@ -5,7 +5,7 @@
     digit            a decimal digit
     capital          an upper-case letter
     first letter     any other letter, unless a letter, a mark or an apostrophe stands right before it
-    inside a word    any other letter, when one of these does; and marks
+    inside a word    any other letter, or mark, when one of these does
     punctuation      everything else
 
 Of byte tokens, those above 127 are parts of letters.
@@ -49,16 +49,14 @@ class KindsOf:
         characters = vocabulary.characters
         kinds = [kind_of(character) for character in characters]
         joins = [kind in (INSIDE, CAPITAL) or c in "'’" for kind, c in zip(kinds, characters, strict=True)]
-        marks = [unicodedata.category(character)[0] == "M" for character in characters]
         if vocabulary.tokens == "bytes":
             kinds[128:], joins[128:] = [INSIDE] * 128, [True] * 128
-            marks[128:] = [index < 0xC0 for index in range(128, 256)]  # the second, third and fourth bytes of a letter
         self._kinds = np.array(kinds, np.int8)  # (V,)
-        self._joins, self._marks = np.array(joins), np.array(marks)  # (V,)
+        self._joins = np.array(joins)  # (V,)
 
     def __call__(self, ids: Ids, before: int) -> Kinds:
         """The kind of each of ``ids`` (N,), an index into ``KINDS``; ``before`` is the character before them."""
         kinds = self._kinds[ids]
         follows = self._joins[np.append(before, ids[:-1]).astype(np.int64)]
-        kinds[(kinds == INSIDE) & ~follows & ~self._marks[ids]] = FIRST
+        kinds[(kinds == INSIDE) & ~follows] = FIRST
         return kinds
