@@ -51,8 +51,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def charnn_words(line: str) -> list[list[str]]:
-    """What follows each charnn of a shell line, up to ``&&``, a pipe, a comment, or the end of ``"$(...)"``."""
-    calls = re.findall(r"""(?:^|&& |\$\()(?:\S*/)?charnn (.*?)(?=$| && | \| |\)"| +#)""", line)
+    """What follows each charnn of a shell line, up to ``&&``, ``|``, ``>``, a comment, or the end of ``"$(...)"``."""
+    calls = re.findall(r"""(?:^|&& |\$\()(?:\S*/)?charnn (.*?)(?=$| && | [|>] |\)"| +#)""", line)
     return [shlex.split(call) for call in calls]
 
 
@@ -63,6 +63,8 @@ def charnn_commands() -> list[list[str]]:
 
 def made_small(words: list[str]) -> list[str]:
     """The same command with a few steps of a tiny network; to resume is to go on for a few steps more."""
+    if words[0] == "bench":
+        return ["bench", "--quick", "--only", "startup", "--seconds", "0.01"]
     resumes = "--resume" in words
     if words[0] == "neurons":
         return [re.sub(r"^(\d+):\d+", r"0:3", word) for word in words]
