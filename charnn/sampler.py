@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from charnn.cells import Array
-from charnn.errors import ConfigError
+from charnn.errors import CheckpointError, ConfigError
 from charnn.model import Carry, CharRNN
 from charnn.vocabulary import Decoder, Vocabulary
 
@@ -172,9 +172,14 @@ def prime(model: CharRNN, ids: Array, count: int) -> Carry:
 
 
 def draw(logits: Array, settings: Sampling, rng: np.random.Generator) -> tuple[int, float]:
-    """One character from ``logits`` (V,): its id, and the model's surprise at it in nats."""
+    """One character from ``logits`` (V,): its id, and the model's surprise at it in nats. Raises CheckpointError."""
     z = logits.astype(np.float64)
-    z -= z.max()
+    top = float(z.max())
+    if not math.isfinite(top):
+        raise CheckpointError(
+            "the network's output is not finite", "its weights are too large; take another checkpoint"
+        )
+    z -= top
     if settings.temperature == 0:
         token = int(z.argmax())
     else:

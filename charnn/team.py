@@ -27,6 +27,9 @@ from charnn.errors import CharnnError, WorkerError
 Array = npt.NDArray[Any]
 
 
+ANSWERED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Team:
     """One rank of a team; this base class is a team of one."""
 
@@ -134,9 +137,9 @@ def launch(size: int, capacity: int, work: Callable[..., None], *arguments: str)
 
 @contextlib.contextmanager
 def _ignoring_interrupts() -> Iterator[None]:
-    """Processes started meanwhile ignore SIGINT and SIGTERM from their first moment on."""
+    """Processes started meanwhile ignore the signals that rank 0 answers, from their first moment on."""
     try:
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in ANSWERED}
     except ValueError:  # not in the main thread: signals are somebody else's business
         yield
         return

@@ -9,9 +9,6 @@ clock or by a signal travels with the gradient, so that all ranks act on it at t
 from __future__ import annotations
 
 import itertools
-import json
-import math
-import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -20,7 +17,8 @@ import numpy as np
 
 from charnn.batches import scoring_chunks, scoring_streams
 from charnn.cells import Array
-from charnn.errors import DivergenceError, StorageError, printable
+from charnn.divergence import RolledBack, check, roll_back
+from charnn.errors import DivergenceError, StorageError
 from charnn.model import Carry, Masks, Workspace
 from charnn.optimizers import clip
 from charnn.run import TrainingRun, join
@@ -34,9 +32,6 @@ VALIDATIONS = 10
 
 PLAN_SECONDS = 1.0
 """How long speed is measured before a time budget is turned into a number of steps."""
-
-BLOW_UP = 4.0
-"""A step's loss this many times that of blind guessing is a blow-up."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +61,7 @@ class Metrics:
     clipped: float
     chars_per_second: float
     elapsed_seconds: float
+    rollbacks: int
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Validating:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint is on disk, or could not be written: then ``error`` says why, and training goes on."""
+    """A checkpoint is on disk; or, with an ``error``, something could not be written, and will be tried again."""
 
     step: int
     path: str
@@ -102,7 +98,7 @@ class Finished:
     saved: bool
 
 
-Record = Progress | Metrics | Validated | Validating | Saved | Finished
+Record = Progress | Metrics | Validated | Validating | Saved | RolledBack | Finished
 
 
 def train(run: TrainingRun, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
@@ -130,37 +126,52 @@ class Trainer:
         self.columns = share(self.team, training.batch_size)
         B = self.columns.stop - self.columns.start
         self.workspace = run.model.workspace(training.seq_length, B)
-        self.carry: Carry = [{name: array[self.columns] for name, array in layer.items()} for layer in run.carry]
+        self.carry = self._own_carry()
         # One message a step, so that ranks meet once: the gradient, then the loss and what rank 0 decided.
         self.message = self.team.buffer(run.model.size + 3, run.model.dtype)
         self.gradient = self.message[:-3]
         self.gradient_views = run.model.views(self.gradient)
         self._saved_at = time.monotonic()
-        self._saved_step = -1
         self._started = time.monotonic() - run.state.elapsed
-        self._last: tuple[float, float, bool] = (0.0, 0.0, False)
+        self._on_disk = run.state.step if run.state.reported == run.state.step else -1
+        self._warned = False
 
     def train(self) -> Iterator[Record]:
         """Train until the plan is done or ``should_stop`` says so; saves at the end.
 
-        Raises DivergenceError, before the update, when loss or gradient are not finite or blow up, and StorageError
-        when the last save fails.
+        Raises DivergenceError, before the update, when loss or gradient are not finite or blow up and the configuration
+        does not say rollback, and StorageError when the last save fails.
         """
         self._plan()
+        while True:
+            try:
+                yield from self._train_on()
+                return
+            except DivergenceError as error:
+                yield roll_back(self.run, self.team, error)
+                self.carry = self._own_carry()
+                self._on_disk = -1
+                yield from self._save()
+
+    def _train_on(self) -> Iterator[Record]:
         state = self.run.state
         stop = save = False
         while True:
             if state.reported < state.step and not stop:
                 stop = yield from self._report()
                 save = save or state.reported == state.val_step
-            done = state.step >= state.total_steps
+            done = state.step >= state.total_steps and state.reported == state.step
             if save or done or stop:
                 yield from self._save(last=done or stop)
             if done or stop:
                 break
             progress, stop, save = self._step()
             yield progress
-        yield Finished(state.step, stopped=not done, saved=self._saved_step == state.step)
+        yield Finished(state.step, stopped=not done, saved=self.run.saved_step == state.step)
+
+    def _own_carry(self) -> Carry:
+        """The streams of this rank out of the carry of all."""
+        return [{name: array[self.columns] for name, array in layer.items()} for layer in self.run.carry]
 
     # One step
 
@@ -170,13 +181,14 @@ class Trainer:
         x, y = batches.batch(state.position, self.columns)
         scale = 1 / (batches.batch_size * batches.seq_length)
         masks = self._masks(x.shape[0])
-        total, carry = run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, scale, masks)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is caught below
+            total, carry = run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, scale, masks)
         message[-3:] = total * scale, self._rank0(self.should_stop), self._rank0(self._save_due)
         self.team.sum(message)
         loss, stop, save = (float(value) for value in message[-3:])
-        self._check_finite(loss)
+        check(run, loss, self.gradient)
         norm, clipped = clip(self.gradient, config.optimization.clip_norm, config.optimization.clip_value)
-        rate = run.schedule.rate(state.step, state.total_steps, batches.chunks_per_epoch)
+        rate = run.schedule.rate(state.step, state.total_steps, batches.chunks_per_epoch) * 0.5**state.rollbacks
         run.optimizer.update(run.model.vector, self.gradient, rate, state.step)
         run.model.pack()
         state.step += 1
@@ -186,7 +198,7 @@ class Trainer:
         state.summed_steps += 1
         state.clipped_steps += clipped
         state.elapsed = time.monotonic() - self._started
-        self._last = (rate, norm, clipped)
+        state.last_rate, state.last_norm = rate, norm
         progress = Progress(state.step, state.total_steps, self._epoch(), loss, rate, norm, clipped, state.elapsed)
         return progress, stop > 0, save > 0
 
@@ -213,17 +225,6 @@ class Trainer:
             masks.append(kept * keep)
         return masks
 
-    def _check_finite(self, loss: float) -> None:
-        guessing = math.log(len(self.run.vocabulary))
-        blown_up = not loss <= BLOW_UP * max(guessing, 1.0)  # true for nan, too
-        if not blown_up and math.isfinite(float(np.dot(self.gradient, self.gradient))):
-            return
-        what = f"the loss is {loss:.4g}, blind guessing {guessing:.2f}" if blown_up else "a gradient is not finite"
-        raise DivergenceError(
-            f"training diverged at step {self.run.state.step + 1}: {what}",
-            f"try a lower --lr or a smaller --clip; the last checkpoint in {printable(str(self.run.path))} is good",
-        )
-
     def _epoch(self) -> float:
         position = self.run.state.position
         return position.epoch + position.chunk / self.run.batches.chunks_per_epoch
@@ -240,13 +241,14 @@ class Trainer:
             val_loss = yield from self._validate()
             if val_loss is None:
                 return True
+            check(self.run, val_loss)
             best = state.best_val_loss is None or val_loss < state.best_val_loss
             if best:
                 state.best_val_loss, state.best_step = val_loss, state.step
             state.val_loss, state.val_step = val_loss, state.step
             yield Validated(state.step, val_loss, best)
         if validate or last or state.step % state.log_every == 0:
-            yield self._log(val_loss)
+            yield from self._log(val_loss)
         state.reported = state.step
         if validate:
             self._correct_plan()
@@ -265,7 +267,8 @@ class Trainer:
             if length not in workspaces:
                 workspaces[length] = model.workspace(length, columns.stop - columns.start)
             carry = reset(carry, chunk.cold[columns])
-            losses, carry = model.losses(chunk.x[:, columns], chunk.y[:, columns], carry, workspaces[length])
+            with np.errstate(over="ignore", invalid="ignore"):
+                losses, carry = model.losses(chunk.x[:, columns], chunk.y[:, columns], carry, workspaces[length])
             scored = chunk.scored[:, columns]
             sums[:2] += losses[scored].sum(dtype=np.float64), scored.sum()
             told = np.array([float(self._rank0(self.should_stop))])
@@ -277,10 +280,9 @@ class Trainer:
         self.team.sum(sums)
         return float(sums[0] / sums[1])
 
-    def _log(self, val_loss: float | None) -> Metrics:
-        """One line of metrics.jsonl; the sums begin anew."""
+    def _log(self, val_loss: float | None) -> Iterator[Record]:
+        """One line of metrics.jsonl; the sums begin anew. A line that cannot be written waits for better times."""
         state = self.run.state
-        rate, norm, _ = self._last
         state.elapsed = time.monotonic() - self._started
         characters = state.summed_steps * self.run.batches.batch_size * self.run.batches.seq_length
         metrics = Metrics(
@@ -288,22 +290,23 @@ class Trainer:
             epoch=round(self._epoch(), 6),
             train_loss=state.loss_sum / state.summed_steps,
             val_loss=val_loss,
-            learning_rate=rate,
-            grad_norm=norm,
+            learning_rate=state.last_rate,
+            grad_norm=state.last_norm,
             clipped=state.clipped_steps / state.summed_steps,
             chars_per_second=round(characters / max(1e-9, state.elapsed - state.timed), 1),
             elapsed_seconds=round(state.elapsed, 3),
+            rollbacks=state.rollbacks,
         )
         state.loss_sum, state.summed_steps, state.clipped_steps, state.timed = 0.0, 0, 0, state.elapsed
+        yield metrics
         if self.team.rank == 0:
-            line = json.dumps(metrics.__dict__) + "\n"
             try:
-                with self.run.metrics_path.open("ab") as file:
-                    file.write(line.encode())
-            except OSError as error:
-                raise StorageError(f"cannot write {printable(str(self.run.metrics_path))}: {error.strerror}") from error
-            state.metrics_length += len(line)
-        return metrics
+                self.run.metrics.append(metrics.__dict__)
+                self._warned = False
+            except StorageError as error:
+                if not self._warned:
+                    yield Saved(state.step, "", error.message)
+                self._warned = True
 
     # Plans
 
@@ -367,7 +370,7 @@ class Trainer:
     def _save(self, last: bool = False) -> Iterator[Record]:
         """Gather the carry of all ranks and let rank 0 write. Only a failure of the last save is an error."""
         run, state = self.run, self.run.state
-        if self._saved_step == state.step:
+        if self._on_disk == state.step:
             return
         streams = run.config.training.batch_size
         run.carry = [{name: gather(self.team, array, streams) for name, array in layer.items()} for layer in self.carry]
@@ -375,15 +378,23 @@ class Trainer:
         if self.team.rank:
             return
         try:
-            _sync(run.metrics_path)
             path = run.save()
         except StorageError as error:
             if last:
-                raise
-            yield Saved(state.step, "", error.message)
+                raise StorageError(
+                    f"{error.message}; {self._last_good()}", "make room, then go on with --resume"
+                ) from error
+            yield Saved(state.step, "", f"{error.message}; {self._last_good()}")
+            return
+        try:
+            run.prune()
+        except StorageError as error:
+            yield Saved(state.step, str(path), error.message)
         else:
-            self._saved_step = state.step
             yield Saved(state.step, str(path))
+
+    def _last_good(self) -> str:
+        return f"the last good checkpoint is of step {self.run.saved_step}"
 
 
 def reset(carry: Carry, cold: Array) -> Carry:
@@ -391,15 +402,3 @@ def reset(carry: Carry, cold: Array) -> Carry:
     if not cold.any():
         return carry
     return [{name: np.where(cold[:, None], np.zeros_like(a), a) for name, a in layer.items()} for layer in carry]
-
-
-def _sync(path: os.PathLike[str]) -> None:
-    """Bring the metrics to disk before the checkpoint that counts their bytes."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise StorageError(f"cannot write {printable(str(path))}: {error.strerror}") from error

@@ -17,6 +17,8 @@ from charnn.errors import CorpusError, StorageError, UnknownCharacters, printabl
 SEPARATOR = "-" * 20
 """The line between several samples."""
 
+MAX_PROMPT = 2**24
+
 EPILOG = """\b
 Examples:
   charnn sample --temperature 0.8
@@ -84,7 +86,10 @@ def _prompt(argument: str) -> str:
         return argument
     name = "standard input" if argument == "-" else argument[1:]
     try:
-        data = sys.stdin.buffer.read() if argument == "-" else Path(name).read_bytes()
+        with sys.stdin.buffer if argument == "-" else Path(name).open("rb") as file:
+            data = file.read(MAX_PROMPT + 1)
+        if len(data) > MAX_PROMPT:
+            raise CorpusError(f"the prompt in {printable(name)} is longer than {MAX_PROMPT:,} bytes")
         return data.decode("utf-8")
     except FileNotFoundError as error:
         raise CorpusError(f"there is no prompt file {printable(name)}") from error

@@ -1,18 +1,29 @@
-"""Signals enter, a flag leaves: Ctrl-C and SIGTERM ask training to save and stop; a second Ctrl-C quits at once."""
+"""Signals enter, a flag leaves: Ctrl-C, SIGTERM and a closed terminal ask training to save and stop.
+
+A second Ctrl-C quits at once.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from charnn.errors import CharnnError
+
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FORCED_EXIT = 130
 
 
+class Stopped(CharnnError):
+    """A signal came while there was nothing to save yet."""
+
+
 class StopSignals:
-    """While entered, SIGINT and SIGTERM set ``received`` instead of ending the process.
+    """While entered, the signals above set ``received`` instead of ending the process.
 
     A signal that was inherited as ignored (nohup, a shell's background job) stays ignored. ``restore`` is called before
     the second SIGINT quits, to leave the terminal as it was.
@@ -22,9 +33,10 @@ class StopSignals:
         self.received: int | None = None
         self.restore = restore
         self._before: dict[int, Any] = {}
+        self._interrupting = False
 
     def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in HANDLED:
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._receive)
         return self
@@ -39,13 +51,34 @@ class StopSignals:
         """Whether to stop."""
         return self.received is not None
 
+    @contextmanager
+    def interrupting(self) -> Iterator[Callable[[], None]]:
+        """While there is nothing to save, a signal raises Stopped, even out of a read that waits for its writer.
+
+        What the context gives does the same when called: for code in which an exception out of nowhere gets lost.
+        """
+        self._interrupting = True
+        try:
+            yield self._raise_if_received
+        finally:
+            self._interrupting = False
+
     @property
     def exit_code(self) -> int:
         """128 and the signal's number, as shells have it; 0 if none came."""
         return 0 if self.received is None else 128 + self.received
 
+    def _raise_if_received(self) -> None:
+        if self.received is not None:
+            raise Stopped("stopped before there was anything new to save")
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
-            self.restore()
-            os._exit(FORCED_EXIT)
-        self.received = number
+            try:
+                self.restore()
+            finally:
+                os._exit(FORCED_EXIT)
+        first = self.received is None
+        self.received = self.received or number
+        if first and self._interrupting:
+            self._raise_if_received()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from charnn.cli import tell
 from charnn.cli.options import GroupedCommand, complete_presets, complete_runs, config_flags, flag_settings
-from charnn.cli.signals import StopSignals
+from charnn.cli.signals import Stopped, StopSignals
 from charnn.config import Resolved, Setting, parse_assignment, read_file, resolve
-from charnn.errors import CharnnError, ConfigError
+from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charnn.run import TrainingRun
+    from charnn.terminal.training import Display
 
 EPILOG = """\b
 Examples:
@@ -57,7 +59,7 @@ def command(
     if resume is not None:
         if out or init_from or dry_run:
             raise ConfigError("--resume goes without --out, --init-from and --dry-run")
-        return _train(lambda stop: _resume(Path(resume), layers, corpus))
+        return _train(lambda stop: _resume(Path(resume), layers, corpus, stop))
     resolved = resolve(*layers)
     if not corpus:
         raise ConfigError("no text to train on", "charnn train TEXT, or charnn train --resume RUN")
@@ -66,20 +68,12 @@ def command(
     return _train(lambda stop: _create(resolved, corpus, out, init_from, stop))
 
 
-class _Stopped(CharnnError):
-    """A signal came while the text was being read: there is nothing to save yet."""
-
-
 def _create(
-    resolved: Resolved, corpus: tuple[str, ...], out: str | None, init_from: str | None, signals: StopSignals
+    resolved: Resolved, corpus: tuple[str, ...], out: str | None, init_from: str | None, stop: Callable[[], None]
 ) -> TrainingRun:
     from charnn import run as runs
     from charnn import snapshot
     from charnn.terminal.training import reading_progress
-
-    def stop() -> None:
-        if signals():
-            raise _Stopped("stopped before training began; nothing was kept")
 
     initial = None if init_from is None else snapshot.load_snapshot(Path(init_from), warn=_warn)
     with reading_progress() as progress:
@@ -95,29 +89,47 @@ def _create(
         )
 
 
-def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...]) -> TrainingRun:
+def _resume(
+    path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...], stop: Callable[[], None]
+) -> TrainingRun:
     from charnn import run as runs
 
     settings: Mapping[str, Setting] = {name: setting for layer in layers for name, setting in layer.items()}
-    return runs.resume(path, settings, corpus, warn=_warn)
+    return runs.resume(path, settings, corpus, warn=_warn, stop=stop)
 
 
-def _train(opened: Any) -> int:
+def _train(opened: Callable[[Callable[[], None]], TrainingRun]) -> int:
     """Open the run, train it before the reader's eyes, and say what to do next."""
     from charnn.terminal.training import Display
-    from charnn.trainer import train
+    from charnn.trainer import Finished, train
 
     with StopSignals() as signals:
         try:
-            run = opened(signals)
-        except _Stopped as stopped:
+            with signals.interrupting() as stop:
+                run = opened(stop)
+        except Stopped as stopped:
             tell(stopped.message)
             return signals.exit_code
-        with run, Display(run) as display:
+        stopped_early = False
+        with run, _unobserved(Display(run)) as display:
             signals.restore = display.close
             for record in train(run, signals):
-                display.show(record)
-        return signals.exit_code
+                with contextlib.suppress(OSError):
+                    display.show(record)
+                stopped_early = isinstance(record, Finished) and record.stopped
+        return signals.exit_code if stopped_early else 0
+
+
+@contextlib.contextmanager
+def _unobserved(display: Display) -> Iterator[Display]:
+    """Enter and leave the display; a terminal that is gone, or a log that is full, is no reason to stop training."""
+    with contextlib.suppress(OSError):
+        display.__enter__()
+    try:
+        yield display
+    finally:
+        with contextlib.suppress(OSError):
+            display.close()
 
 
 def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:

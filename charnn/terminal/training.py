@@ -6,6 +6,7 @@ otherwise one every few seconds.
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from charnn.divergence import RolledBack
 from charnn.run import TrainingRun
 from charnn.terminal.safe import one_line
 from charnn.trainer import Finished, Metrics, Progress, Record, Saved, Validated, Validating
@@ -77,6 +79,11 @@ class Display:
             self._metrics(record)
         elif isinstance(record, Saved) and record.error:
             self._say(f"Warning: {one_line(record.error)}; training goes on and will try again")
+        elif isinstance(record, RolledBack):
+            self._say(
+                f"Warning: {one_line(record.reason)}; going on from step {record.to_step:,} "
+                f"with the learning rate halved, for the {record.rollbacks}. time"
+            )
         elif isinstance(record, Finished):
             self.close()
             self._say(self._ending(record))
@@ -136,7 +143,7 @@ class Display:
         self._say(f"{line}  {duration(record.elapsed_seconds)}")
 
     def _ending(self, record: Finished) -> str:
-        run, state = one_line(str(self.run.path)), self.run.state
+        run, state = one_line(shlex.quote(str(self.run.path))), self.run.state
         if record.stopped:
             return f"Stopped at step {record.step:,}; everything is saved.\n  go on: charnn train --resume {run}"
         lines = [f"Done: {record.step:,} steps in {duration(state.elapsed)}."]
