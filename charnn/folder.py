@@ -114,22 +114,27 @@ def new_folder(out: Path | None, root: Path, name: str, notice: Callable[[str], 
 
 def _claim(path: Path, notice: Callable[[str], None]) -> IO[bytes]:
     """Make the folder, or empty it of what a killed process left; the lock on it."""
-    make_folder(path)
-    _check_free(path)
-    lock = lock_folder(path)
+    is_new = make_folder(path)
+    lock = None
     try:
+        _check_free(path)
+        lock = lock_folder(path)
         left = [entry for entry in _check_free(path) if entry.name != "lock"]
         if left:
             notice(f"{printable(str(path))}: beginning anew what another process left unfinished")
         for entry in left:
             shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else Path(entry).unlink()
-    except OSError as error:
-        lock.close()
-        raise StorageError(f"cannot write in {printable(str(path))}: {error.strerror}") from error
-    except BaseException:
-        lock.close()
+        return lock
+    except BaseException as error:
+        with suppress(OSError):
+            if lock is not None:
+                (path / "lock").unlink(missing_ok=True)
+                lock.close()
+            if is_new:
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise StorageError(f"cannot write in {printable(str(path))}: {error.strerror}") from error
         raise
-    return lock
 
 
 def _check_free(path: Path) -> list[os.DirEntry[str]]:
@@ -160,8 +165,8 @@ def _entries(path: Path) -> list[os.DirEntry[str]]:
         raise StorageError(f"cannot read {printable(str(path))}: {error.strerror}") from error
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder, on disk, if there is none. Raises StorageError."""
+def make_folder(path: Path) -> bool:
+    """Make a folder, on disk, and say whether there was none. Raises StorageError."""
     try:
         path.mkdir()
         with suppress(PermissionError):  # a folder that may be written but not read
@@ -171,5 +176,7 @@ def make_folder(path: Path) -> None:
             finally:
                 os.close(descriptor)
     except OSError as error:
-        if not (isinstance(error, FileExistsError) and path.is_dir()):
-            raise StorageError(f"cannot make the folder {printable(str(path))}: {error.strerror}") from error
+        if isinstance(error, FileExistsError) and path.is_dir():
+            return False
+        raise StorageError(f"cannot make the folder {printable(str(path))}: {error.strerror}") from error
+    return True
