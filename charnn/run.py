@@ -11,6 +11,7 @@ This is the only place that knows how the parts fit together:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -198,6 +199,9 @@ def create(
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         lock.close()
+        if out is None:
+            with contextlib.suppress(OSError):  # such as other runs being there
+                RUNS.rmdir()
         raise
 
 
@@ -405,7 +409,7 @@ def _tidy(run: TrainingRun, warn: Warn) -> None:
 def _name(corpora: Sequence[str | Path], cell: str) -> str:
     """How a run's folder is called when nobody says so: <corpus>-<cell>."""
     first = str(corpora[0]) if corpora else "-"
-    stem = "stdin" if first == "-" else Path(first).resolve().stem
+    stem = "stdin" if first == "-" else (Path.cwd() / first).stem
     clean = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
     return f"{clean[:64] or 'text'}-{cell}"
 

@@ -142,8 +142,8 @@ class Trainer:
         Raises DivergenceError, before the update, when loss or gradient are not finite or blow up and the configuration
         does not say rollback, and StorageError when the last save fails.
         """
-        self._plan()
         while True:
+            self._plan()
             try:
                 yield from self._train_on()
                 return

@@ -82,7 +82,7 @@ class Display:
         elif isinstance(record, RolledBack):
             self._say(
                 f"Warning: {one_line(record.reason)}; going on from step {record.to_step:,} "
-                f"with the learning rate halved, for the {record.rollbacks}. time"
+                f"with the learning rate halved (rollback {record.rollbacks})"
             )
         elif isinstance(record, Finished):
             self.close()

@@ -26,7 +26,7 @@ TEXT = (ROOT / "corpora" / "dialogues.txt").read_bytes()[:20_000]
 
 KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM, COUNT, SIGNAL = 1, 2, 3, 4, 5, 6
 
-TINY = "--hidden 16 --layers 1 --seq-length 32 --batch-size 8 --optimizer adam --set model.dropout=0.1".split()
+TINY = ["--hidden", "16", "--layers", "1", "--seq-length", "32", "--batch-size", "8", "--set", "model.dropout=0.1"]
 """A network and chunks so small that hundreds of steps take a second."""
 
 CLOCKS = ("elapsed", "timed", "metrics_length", "chars_per_second", "elapsed_seconds")

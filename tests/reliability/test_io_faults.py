@@ -79,7 +79,7 @@ def test_a_system_call_that_fails_while_resuming_costs_no_checkpoint(
         tally(SURVIVED)
 
 
-LONG = "--steps 100000 --checkpoint-every 20 --validate-every 100000 --set training.log_every=10".split()
+LONG = ["--steps", "100000", "--checkpoint-every", "20", "--validate-every", "100000", "--set", "training.log_every=10"]
 
 
 def test_on_a_full_disk_training_goes_on_and_saves_again_once_there_is_room(
@@ -102,7 +102,7 @@ def test_on_a_full_disk_training_goes_on_and_saves_again_once_there_is_room(
         child.kill(signal.SIGINT)
         result = child.wait()
         assert result.code == 130
-        lines = [line for line in (run / "metrics.jsonl").read_text().splitlines()]
+        lines = (run / "metrics.jsonl").read_text().splitlines()
         steps = [int(line.partition('"step": ')[2].partition(",")[0]) for line in lines]
         assert steps == list(range(10, steps[-1] + 1, 10))
         assert_told(charnn.run("sample", run, "-n", "5"), 0)

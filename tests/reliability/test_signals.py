@@ -19,13 +19,12 @@ from harness import (
     TINY,
     Golden,
     Zygote,
-    assert_as_if_nothing_had_happened,
     assert_calm,
     assert_told,
     checkpoints,
-    finish,
     fingerprint,
     fingerprints,
+    finish,
     litter,
     metrics_of,
     spread,
@@ -34,7 +33,7 @@ from harness import (
 
 SAVED = "signals saved of signals sent"
 ENDLESS = [*TINY, "--steps", "1000000", "--validate-every", "100000", "--checkpoint-every", "100000"]
-HEAVY = "--hidden 512 --layers 2 --seq-length 256 --batch-size 32 --steps 1000".split()
+HEAVY = ["--hidden", "512", "--layers", "2", "--seq-length", "256", "--batch-size", "32", "--steps", "1000"]
 
 
 def assert_resumable(result: object, run: Path, code: int) -> None:
@@ -109,8 +108,8 @@ def test_a_signal_while_validating_is_saved_and_the_validation_is_done_on_resumi
     number: signal.Signals, charnn: Zygote, tmp_path: Path, tally: Tally
 ) -> None:
     text = ROOT / "corpora" / "harbour.txt"
-    arguments = "--hidden 32 --layers 1 --seq-length 16 --batch-size 2 --val-fraction 0.8 --steps 3".split()
-    arguments += ["--validate-every", "2", "--set", "training.log_every=1"]
+    arguments = ["--hidden", "32", "--layers", "1", "--seq-length", "16", "--batch-size", "2", "--val-fraction", "0.8"]
+    arguments += ["--steps", "3", "--validate-every", "2", "--set", "training.log_every=1"]
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert charnn.run("train", text, "-o", whole, *arguments).code == 0
     child = charnn.start("train", text, "-o", run, *arguments)
