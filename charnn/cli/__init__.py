@@ -13,7 +13,8 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
@@ -39,8 +40,32 @@ Examples:
 """
 
 
+class Refused(Exception):
+    """An OSError on its way out; click would turn that of a reader who went away into exit code 1."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@contextlib.contextmanager
+def _past_click() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Refused(error) from error
+
+
 class Commands(click.Group):
     """Commands by name, imported when needed; a near miss is suggested."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _past_click():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _past_click():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -103,8 +128,8 @@ def _report(error: Exception) -> int:
         if error.hint:
             tell(f"  {error.hint}")
         return error.exit_code
-    if isinstance(error, OSError):
-        return _report_os_error(error)
+    if isinstance(error, OSError | Refused):
+        return _report_os_error(error.error if isinstance(error, Refused) else error)
     if isinstance(error, MemoryError):
         tell("Error: not enough memory")
         tell("  try a smaller --hidden, --batch-size or --seq-length")

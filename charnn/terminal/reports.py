@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +12,7 @@ from charnn.config import OPTIONS, Resolved
 from charnn.run import Plan
 from charnn.snapshot import Record
 from charnn.terminal.chart import Chart, Level, Mark, Series, sparkline
+from charnn.terminal.console import Console
 from charnn.terminal.safe import one_line
 from charnn.terminal.training import duration
 
@@ -21,7 +22,7 @@ CURVES = (("cyan", "yellow"), ("green", "magenta"), ("blue", "red"), ("bright_cy
 
 def new_console() -> Console:
     """Standard output, for the product."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return Console()
 
 
 def print_runs(records: Sequence[Record]) -> None:

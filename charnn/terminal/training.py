@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from charnn.divergence import RolledBack
 from charnn.run import TrainingRun
+from charnn.terminal.console import Console
 from charnn.terminal.safe import one_line
 from charnn.trainer import Finished, Metrics, Progress, Record, Saved, Validated, Validating
 
@@ -31,7 +31,7 @@ PLAIN_EVERY = 5.0
 
 def new_console() -> Console:
     """Standard error, for what is not the product."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return Console(stderr=True, soft_wrap=True)
 
 
 class Display:

@@ -28,15 +28,20 @@ from harness import (
 ENDLESS = [*TINY, "--steps", "1000000", "--validate-every", "100000"]
 
 
-@pytest.fixture
-def half(charnn: Zygote, text: Path, golden: Golden, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def killed(charnn: Zygote, text: Path, golden: Golden, memory: Path) -> Path:
     """The golden run, killed at step 150 or a little later."""
-    run = tmp_path / "half"
+    run = memory / "killed"
     child = charnn.start("train", text, "-o", run, *golden.arguments)
     wait_until(lambda: (run / "checkpoints" / "step-00000150.safetensors").exists())
     child.kill(signal.SIGKILL)
     child.wait()
     return run
+
+
+@pytest.fixture
+def half(killed: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(killed, tmp_path / "half"))
 
 
 # Two at once

@@ -7,6 +7,7 @@ is saved. Run by harness.py, which speaks one JSON object a line.
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -101,4 +102,5 @@ if __name__ == "__main__":
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     importlib.import_module("rich.live")
+    gc.freeze()  # so that a child's collector leaves the memory that it shares with its parent alone
     serve(socket.socket(fileno=int(sys.argv[1])))
