@@ -5,10 +5,10 @@ A second Ctrl-C quits at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -34,8 +34,13 @@ class StopSignals:
         self.restore = restore
         self._before: dict[int, Any] = {}
         self._interrupting = False
+        self._interrupts = 0
 
     def __enter__(self) -> StopSignals:
+        self._arrivals, arrivals = os.pipe()
+        for end in (self._arrivals, arrivals):
+            os.set_blocking(end, False)
+        self._wakeup = signal.set_wakeup_fd(arrivals, warn_on_full_buffer=False), arrivals
         for number in HANDLED:
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._receive)
@@ -46,12 +51,16 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        before, arrivals = self._wakeup
+        signal.set_wakeup_fd(before)
+        os.close(arrivals)
+        os.close(self._arrivals)
 
     def __call__(self) -> bool:
         """Whether to stop."""
         return self.received is not None
 
-    @contextmanager
+    @contextlib.contextmanager
     def interrupting(self) -> Iterator[Callable[[], None]]:
         """While there is nothing to save, a signal raises Stopped, even out of a read that waits for its writer.
 
@@ -73,7 +82,13 @@ class StopSignals:
             raise Stopped("stopped before there was anything new to save")
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
+        """Python calls this between two of its instructions, and once for all that arrived during a long product.
+
+        So arrivals are counted where the kernel delivers them: that is what the pipe is for.
+        """
+        with contextlib.suppress(BlockingIOError):
+            self._interrupts += os.read(self._arrivals, 4096).count(signal.SIGINT)
+        if number == signal.SIGINT and (self.received is not None or self._interrupts > 1):
             try:
                 self.restore()
             finally:

