@@ -1,4 +1,4 @@
-"""A stream enters; rich's console on it leaves, which shows text as it is and tells its caller of a stream that is gone."""
+"""A stream enters; rich's console on it leaves. It shows text as it is, and tells its caller of a stream that is gone."""
 
 from __future__ import annotations
 

@@ -25,6 +25,8 @@ ROOT = HERE.parent.parent
 TEXT = (ROOT / "corpora" / "dialogues.txt").read_bytes()[:20_000]
 
 KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM, COUNT, SIGNAL = 1, 2, 3, 4, 5, 6
+EVERY = 10**6
+"""More system calls than any run here makes."""
 
 TINY = ["--hidden", "16", "--layers", "1", "--seq-length", "32", "--batch-size", "8", "--set", "model.dropout=0.1"]
 """A network and chunks so small that hundreds of steps take a second."""

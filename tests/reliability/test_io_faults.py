@@ -12,6 +12,7 @@ import pytest
 from conftest import Tally
 from harness import (
     COUNT,
+    EVERY,
     FAIL_FROM,
     FAIL_ONCE,
     Golden,
@@ -31,11 +32,18 @@ SURVIVED = "I/O faults survived of faults injected"
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}
 
 
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize(
+    ("error", "most"),
+    [
+        *((error, 4) for error in ERRORS),
+        pytest.param("ENOSPC", EVERY, marks=pytest.mark.full),
+        pytest.param("EIO", 60, marks=pytest.mark.full),
+        pytest.param("EACCES", 60, marks=pytest.mark.full),
+    ],
+)
 @pytest.mark.parametrize("how", [FAIL_ONCE, FAIL_FROM], ids=["once", "from then on"])
-@pytest.mark.parametrize("most", [5, pytest.param(10**6, marks=pytest.mark.full)], ids=["some", "every"])
 def test_a_system_call_that_fails_costs_no_checkpoint(
-    most: int, how: int, error: str, faulty: Zygote, text: Path, short: Golden, tmp_path: Path, tally: Tally
+    error: str, most: int, how: int, faulty: Zygote, text: Path, short: Golden, tmp_path: Path, tally: Tally
 ) -> None:
     run, command = tmp_path / "run", ("train", text, "-o", tmp_path / "run", *short.arguments)
     calls = faulty.run(*command, fault=(tmp_path, COUNT, 0, 0)).faults
@@ -56,7 +64,7 @@ def test_a_system_call_that_fails_costs_no_checkpoint(
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
-@pytest.mark.parametrize("most", [5, pytest.param(10**6, marks=pytest.mark.full)], ids=["some", "every"])
+@pytest.mark.parametrize("most", [5, pytest.param(EVERY, marks=pytest.mark.full)], ids=["some", "every"])
 def test_a_system_call_that_fails_while_resuming_costs_no_checkpoint(
     most: int, error: str, faulty: Zygote, text: Path, short: Golden, tmp_path: Path, tally: Tally
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from conftest import Tally
 from harness import (
     COUNT,
+    EVERY,
     KILL_AFTER,
     KILL_BEFORE,
     Child,
@@ -63,7 +64,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
 
 
 @pytest.mark.parametrize("how", [KILL_BEFORE, KILL_AFTER], ids=["before", "halfway through or after"])
-@pytest.mark.parametrize("most", [10, pytest.param(10**6, marks=pytest.mark.full)], ids=["some", "every"])
+@pytest.mark.parametrize("most", [10, pytest.param(EVERY, marks=pytest.mark.full)], ids=["some", "every"])
 def test_a_run_killed_at_a_system_call_ends_as_if_nothing_had_happened(
     most: int, how: int, faulty: Zygote, text: Path, short: Golden, tmp_path: Path, tally: Tally
 ) -> None:
@@ -81,7 +82,7 @@ def test_a_run_killed_at_a_system_call_ends_as_if_nothing_had_happened(
         tally(SURVIVED)
 
 
-@pytest.mark.parametrize("most", [10, pytest.param(10**6, marks=pytest.mark.full)], ids=["some", "every"])
+@pytest.mark.parametrize("most", [10, pytest.param(EVERY, marks=pytest.mark.full)], ids=["some", "every"])
 def test_a_run_killed_at_a_system_call_while_it_resumes_ends_as_if_nothing_had_happened(
     most: int, faulty: Zygote, text: Path, short: Golden, tmp_path: Path, tally: Tally
 ) -> None:
