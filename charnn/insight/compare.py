@@ -104,7 +104,8 @@ def begin(
     }
     texts = {name: str(setting.value) for name, setting in settings.items()}
     absolute = tuple(str(Path(name).resolve()) for name in corpora)
-    folder = new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare")
+    folder, lock = new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare", ignore)
+    lock.close()  # every run in it has its own
     comparison = Comparison(folder, absolute, hidden, texts)
     comparison.save()
     return comparison

@@ -12,10 +12,10 @@ import numpy as np
 
 from charnn.cells import find_cell
 from charnn.errors import ConfigError, printable
-from charnn.folder import read_metrics
 from charnn.insight.gradients import POSITIONS, STEPS, Reach, measure_reach
 from charnn.insight.jacobians import Jacobians, measure_jacobians
 from charnn.insight.reading import Ids
+from charnn.metrics import read_metrics
 from charnn.model import CharRNN, Shape
 from charnn.snapshot import Snapshot
 from charnn.sources import code_points, open_sources

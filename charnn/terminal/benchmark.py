@@ -176,9 +176,9 @@ class ReportTables:
     def _method(self) -> str:
         repeats = self.report.settings.repeats
         return (
-            f"Figures are characters per second where no unit is given, medians of {repeats}. Ratios are charnn's over the "
-            "other's, paired within a repeat. limit: the share of what the cores can do at best, multiplying square "
-            "matrices (training, many streams) or reading an array as large as the weights (one stream). "
+            f"Figures are characters per second where no unit is given, medians of {repeats}. Ratios are charnn's over "
+            "the other's, paired within a repeat. limit: the share of what the cores can do at best, multiplying "
+            "square matrices (training, many streams) or reading an array as large as the weights (one stream). "
             f"Measured in {words.duration(self.report.seconds)}."
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from charnn.divergence import RolledBack
 from charnn.run import TrainingRun
 from charnn.terminal import words
 from charnn.terminal.console import can_redraw, notes_console
@@ -104,7 +106,7 @@ class Display:
             self._draw_sample(record.step)
         if isinstance(record, Metrics) and self._live is None:
             self._line(record)
-        elif isinstance(record, Saved) and record.error and self._live is None:
+        elif isinstance(record, Saved | RolledBack) and self.course.notice and self._live is None:
             self._say(one_line(self.course.notice))
         elif isinstance(record, Finished):
             self._end(record)
@@ -169,7 +171,7 @@ class Display:
         self._say(self._ending(record))
 
     def _ending(self, record: Finished) -> str:
-        run, state = one_line(str(self.run.path)), self.run.state
+        run, state = one_line(shlex.quote(str(self.run.path))), self.run.state
         if record.stopped:
             return f"Stopped at step {record.step:,}; everything is saved.\n  go on: charnn train --resume {run}"
         lines = [f"Done: {record.step:,} steps in {words.duration(state.elapsed)}."]
