@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -10,14 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from charnn.benchmark import child, measure, suite
+from charnn.benchmark import child, children, measure, suite
 from charnn.benchmark.children import THREAD_VARIABLES, ask, environment
 from charnn.benchmark.rows import LIMIT, Row, Variant
 from charnn.benchmark.suite import Measured, Measuring, Report, Settings, benchmark, plan
@@ -190,44 +191,84 @@ def test_a_measurement_that_fails_says_why() -> None:
         ask("bandwidth", colour="green")
 
 
-def processes() -> set[int]:
-    """Those that run a measurement."""
+def measuring(task: str) -> set[int]:
+    """The processes that run this task."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
+        with contextlib.suppress(OSError):
             words = path.read_bytes().split(b"\0")
-            status = (path.parent / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if b"charnn.benchmark.child" in words and status != "Z":
-            found.add(int(path.parent.name))
+            if b"charnn.benchmark.child" in words and f'"task": "{task}"'.encode() in words[-2]:
+                found.add(int(path.parent.name))
     return found
 
 
-def until(condition: Any) -> bool:
+def members(session: int) -> set[int]:
+    """The processes of a session that have not ended."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
+            if int(number) == session and state != "Z":
+                found.add(int(path.parent.name))
+    return found
+
+
+def until(condition: Callable[[], object]) -> bool:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not condition():
-        time.sleep(0.05)
+        time.sleep(0.02)
     return bool(condition())
 
 
+def started(words: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    variables = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(Path(__file__).parent.parent)}
+    return subprocess.Popen([sys.executable, *words], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+ENDINGS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)]
+
+
 @needs_proc
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
-    ids=lambda value: str(int(value)),
-)
-def test_however_it_ends_no_process_and_no_file_stays(tmp_path: Path, number: int, code: int) -> None:
-    before = processes()
-    words = [sys.executable, "-m", "charnn", "bench", "--quick", "--only", "training", "--seconds", "600"]
-    variables = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent.parent)}
-    with subprocess.Popen(words, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert until(lambda: processes() - before)
+@pytest.mark.parametrize(("number", "code"), ENDINGS, ids=lambda value: str(int(value)))
+def test_however_the_command_ends_no_process_and_no_file_stays(tmp_path: Path, number: int, code: int) -> None:
+    before = measuring("sgemm")
+    with started(["-m", "charnn", "bench", "--quick", "--seconds", "600"], tmp_path) as process:
+        assert until(lambda: measuring("sgemm") - before)
+        (session,) = measuring("sgemm") - before
         process.send_signal(number)
         process.communicate(timeout=60)
     assert process.returncode == code
-    assert until(lambda: not processes() - before)
+    assert until(lambda: not members(session))
     assert number == signal.SIGKILL or not list(tmp_path.iterdir())
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_workers_of_a_training_end_with_the_process_that_asked_for_it(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text(measure.generated_text(3000))
+    shape = {"cell": "lstm", "layers": 1, "hidden_size": 8, "batch_size": 4, "seq_length": 8, "workers": 2}
+    script = f"from charnn.benchmark.children import ask\nask('training', text={str(path)!r}, seconds=600, **{shape})"
+    before = measuring("training")
+    with started(["-c", script], tmp_path) as process:
+        assert until(lambda: measuring("training") - before)
+        (session,) = measuring("training") - before
+        assert until(lambda: len(members(session)) >= 3)  # with the process that tracks shared memory
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    assert until(lambda: not members(session))
+
+
+@needs_sessions
+def test_a_measurement_that_does_not_watch_its_parent_is_killed_all_the_same(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", "import time; time.sleep(20)"]
+    with (
+        (tmp_path / "stderr").open("wb") as stderr,
+        pytest.raises(KeyboardInterrupt),
+        children.session(words, environment(None), stderr) as process,
+    ):
+        raise KeyboardInterrupt
+    assert process.returncode == -signal.SIGKILL
 
 
 # The whole
