@@ -117,19 +117,26 @@ def scoring_chunks(ids: Ids, context: Ids, streams: int, seq_length: int) -> Ite
     that its state is as warm as if one stream had read everything.
     """
     before = context[-BURN_IN - 1 :]
-    text = np.concatenate([before, ids])
-    first = max(1, len(before))  # index in text of the first scored character
-    length = -(-(len(text) - first) // streams)  # scored characters a stream
+    last = len(before) + len(ids) - 1  # indices count from the beginning of ``before``
+    first = max(1, len(before))  # index of the first scored character
+    length = -(-(last + 1 - first) // streams)  # scored characters a stream
     targets = first + np.arange(streams) * length  # each stream's first
     burn_in = BURN_IN if streams > 1 or len(before) else 0
     enough = targets - 1 - burn_in >= 0  # streams that have the whole burn-in before them
-    last = len(text) - 1
     starts = [(-burn_in, burn_in)] if burn_in else []
     starts += [(k, min(seq_length, length - k)) for k in range(0, length, seq_length)]
     for k, T in starts:
-        at = targets + (k + np.arange(T))[:, None]  # (T, S): index in text of each target
+        at = targets + (k + np.arange(T))[:, None]  # (T, S): index of each target
         inside = (at <= last) & (at < targets + length)
         scored = inside if k >= 0 else np.zeros_like(inside)
         cold = np.full(streams, k == starts[0][0]) | (~enough & (k == 0))
         at = np.clip(at, 1, last)
-        yield ScoringChunk(text[at - 1], text[at], scored, cold)
+        yield ScoringChunk(_characters(before, ids, np.maximum(at - 1, 0)), _characters(before, ids, at), scored, cold)
+
+
+def _characters(before: Ids, ids: Ids, at: npt.NDArray[np.intp]) -> Ids:
+    """The characters at the indices ``at`` of ``before`` and ``ids``, one after the other, which are not joined."""
+    found: Ids = ids[np.maximum(at - len(before), 0)]
+    early = at < len(before)
+    found[early] = before[at[early]]
+    return found

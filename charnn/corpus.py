@@ -9,6 +9,7 @@ Training maps only the private copy that `encode` wrote, so nothing that happens
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -146,6 +147,16 @@ def open_ids(path: Path, fingerprint: str | None = None, stop: Stop | None = Non
     with storage("read", name):
         ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
     return ids
+
+
+def release(ids: Ids) -> None:
+    """Let go of the pages of a memory map, or of a part of it, that were read: until then they count as memory of this
+    process. They are read again when needed."""
+    mapping: Any = ids
+    while isinstance(mapping, np.ndarray):
+        mapping = mapping.base
+    if isinstance(mapping, mmap.mmap):
+        mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def split(length: int, val_fraction: float, test_fraction: float = 0.0) -> Split:

@@ -60,9 +60,16 @@ class Counting:
             self._answer, _ = self._process.communicate()
 
 
+def _end_with(parent: int) -> None:
+    """Leave if the trainer is gone."""
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
 def main(path: str, train_stop: str, validation_stop: str, vocabulary_size: str) -> None:
     """What the process does: measure, and print the result as JSON."""
     os.nice(LOWEST_PRIORITY)
+    parent = os.getppid()
     ids = np.load(path, mmap_mode="r", allow_pickle=False)
     train, validation = ids[: int(train_stop)], ids[int(train_stop) : int(validation_stop)]
     found = measure(
@@ -72,6 +79,7 @@ def main(path: str, train_stop: str, validation_stop: str, vocabulary_size: str)
         context=train,
         train_limit=TRAIN_LIMIT,
         validation_limit=VALIDATION_LIMIT,
+        stop=lambda: _end_with(parent),
     )
     print(json.dumps(asdict(found)))
 

@@ -14,8 +14,10 @@ import atexit
 import contextlib
 import os
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterator
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.errors import CharnnError, ConfigError, WorkerError
+from charnn.errors import CharnnError, ConfigError, DivergenceError, WorkerError, printable
 
 Array = npt.NDArray[Any]
 
@@ -32,6 +34,28 @@ TINY = 20_000
 
 MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
 """Where the launchers of MPICH and Open MPI leave the number of ranks."""
+
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+WORKER = "charnn worker"
+"""How the started processes are called."""
+
+UNGUARDED = 78
+"""Exit code of a worker that was told to train before it was a worker: the main program lacks its guard."""
+
+GO_ON = "the last checkpoint is good: go on with --resume, perhaps with fewer --workers"
+
+PATIENCE = 2.0
+"""Seconds that workers have to end by themselves."""
+
+FORWARDING = 0.3
+"""Seconds that mpiexec has to pass on an error message: what is under way when a job is aborted may be lost."""
+
+HERE = b"\0"
+"""What a worker says at each meeting; anything else is why it cannot go on."""
+
+ANSWERED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that rank 0 answers for all."""
 
 
 class Team:
@@ -45,7 +69,7 @@ class Team:
         return np.zeros(size, dtype)
 
     def sum(self, array: Array) -> None:
-        """Replace ``array`` on every rank by the sum over all ranks. Raises WorkerError if one is gone."""
+        """Replace a contiguous ``array`` on every rank by the sum over all ranks. Raises WorkerError if one is gone."""
 
     def tell(self, text: str) -> str:
         """The text of rank 0, on every rank."""
@@ -53,6 +77,25 @@ class Team:
 
     def close(self, exit_code: int = 0) -> None:
         """End the team, the other processes included. Any ``exit_code`` but 0 says that this rank failed alone."""
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is done within it ends the team: with its work done, or with the error of this rank.
+
+        A divergence is no error of this rank: all meet it at the same step.
+        """
+        exit_code = 1
+        try:
+            yield
+            exit_code = 0
+        except DivergenceError:
+            exit_code = 0
+            raise
+        except CharnnError as error:
+            exit_code = error.exit_code
+            raise
+        finally:
+            self.close(exit_code)
 
 
 class Processes(Team):
@@ -86,34 +129,46 @@ class Processes(Team):
 
     def _meet(self) -> None:
         """Wait until every rank is here."""
-        try:
-            if self.rank:
-                self._peers[0].send_bytes(b"h")
+        if self.rank:
+            try:
+                self._peers[0].send_bytes(HERE)
                 self._peers[0].recv_bytes()
-                return
-            for peer in self._peers:
-                peer.recv_bytes()
-            for peer in self._peers:
-                peer.send_bytes(b"g")
-        except (EOFError, OSError) as error:
-            raise self._somebody_died() from error
+            except (EOFError, OSError) as error:
+                raise WorkerError("the first process of the team is gone") from error
+            return
+        for number, peer in enumerate(self._peers, 1):
+            try:
+                said = peer.recv_bytes()
+            except (EOFError, OSError):
+                raise self._lost(number) from None
+            if said != HERE:
+                raise WorkerError(f"worker process {number} of {self.size} failed: {said.decode()}", GO_ON)
+        for number, peer in enumerate(self._peers, 1):
+            try:
+                peer.send_bytes(HERE)
+            except OSError:
+                raise self._lost(number) from None
 
-    def _somebody_died(self) -> WorkerError:
-        for number, worker in enumerate(self._workers, 1):
-            worker.join(0.5)
-            if worker.exitcode is not None:
-                how = f"signal {-worker.exitcode}" if worker.exitcode < 0 else f"exit code {worker.exitcode}"
-                return WorkerError(
-                    f"worker process {number} of {self.size} died ({how})",
-                    "the last checkpoint is good: go on with --resume, perhaps with fewer --workers",
-                )
-        return WorkerError("the other processes of the team are gone")
+    def _lost(self, number: int) -> CharnnError:
+        worker = self._workers[number - 1]
+        worker.join(PATIENCE)
+        code = worker.exitcode
+        if code == UNGUARDED:
+            return ConfigError(
+                "workers import the main program anew, where it began to train again: "
+                'put the call under if __name__ == "__main__":',
+                "or train with workers=1",
+            )
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return WorkerError(f"worker process {number} of {self.size} died ({how})", GO_ON)
 
     def close(self, exit_code: int = 0) -> None:
+        atexit.unregister(self.close)
         for peer in self._peers:
             peer.close()
+        until = time.monotonic() + PATIENCE
         for worker in self._workers:
-            worker.join(2)
+            worker.join(max(0.0, until - time.monotonic()))
             if worker.exitcode is None:
                 worker.kill()
                 worker.join()
@@ -162,7 +217,11 @@ class MPI(Team):
     def close(self, exit_code: int = 0) -> None:
         """The others would wait for a rank that failed: as this process exits, the whole job ends."""
         if exit_code:
-            atexit.register(self._world.Abort, exit_code)
+            atexit.register(self._abort, exit_code)
+
+    def _abort(self, exit_code: int) -> None:
+        time.sleep(FORWARDING)
+        self._world.Abort(exit_code)
 
 
 def world() -> Team:
@@ -186,44 +245,64 @@ def launch(size: int, capacity: int, work: Callable[..., None], *arguments: str)
     """
     if size == 1:
         return Team()
+    forbid_nesting()
     context = get_context("spawn")
     capacity = -(-capacity // 64) * 64
     memory = context.RawArray("B", (size + 1) * capacity)
     peers: list[Connection] = []
     workers: list[BaseProcess] = []
-    with _ignoring_interrupts():
+    team = Processes(0, size, memory, peers, workers)
+    atexit.register(team.close)  # before multiprocessing waits for its children, who wait for this process
+    with _for_workers():
         for rank in range(1, size):
             ours, theirs = context.Pipe()
-            worker = context.Process(target=_join, args=(rank, size, memory, theirs, work, arguments), daemon=True)
+            arguments_of_join = (rank, size, memory, theirs, work, arguments)
+            worker = context.Process(target=_join, args=arguments_of_join, name=f"{WORKER} {rank}", daemon=True)
             worker.start()
             theirs.close()
             peers.append(ours)
             workers.append(worker)
-    return Processes(0, size, memory, peers, workers)
+    return team
+
+
+def forbid_nesting() -> None:
+    """End a worker that was told to train before it got to its work, because the main program lacks its guard."""
+    if current_process().name.startswith(WORKER):
+        sys.exit(UNGUARDED)
 
 
 @contextlib.contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Processes started meanwhile ignore SIGINT and SIGTERM from their first moment on."""
-    try:
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: signals are somebody else's business
-        yield
-        return
+def _for_workers() -> Iterator[None]:
+    """Processes started meanwhile are deaf to what rank 0 answers, from the start, and use one BLAS thread.
+
+    Blocked signals stay blocked in a new process; here they arrive a moment later.
+    """
+    resource_tracker.ensure_running()  # multiprocessing would unblock the signals as it starts this one
+    unset = [name for name in BLAS_THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ANSWERED)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for name in unset:
+            del os.environ[name]
 
 
 def _join(
     rank: int, size: int, memory: Any, peer: Connection, work: Callable[..., None], arguments: tuple[str, ...]
 ) -> None:
-    """What a started process does: its share of the work, until the team ends."""
-    team = Processes(rank, size, memory, [peer], [])
-    with contextlib.suppress(CharnnError):  # rank 0 meets the same error and tells it, or is gone
-        work(team, *arguments)
+    """What a started process does: its share of the work, until the team ends. Rank 0 hears of what goes wrong."""
+    try:
+        work(Processes(rank, size, memory, [peer], []), *arguments)
+    except WorkerError:
+        pass  # rank 0 is gone
+    except Exception as error:
+        if os.environ.get("CHARNN_DEBUG") == "1":
+            raise
+        what = error.message if isinstance(error, CharnnError) else f"{type(error).__name__} {error}"
+        with contextlib.suppress(OSError):
+            peer.send_bytes(printable(what)[:1000].encode())
 
 
 def cores() -> int:

@@ -188,6 +188,7 @@ class ReportTables:
             f"Figures are characters per second where no unit is given, medians of {repeats}. Ratios are charnn's over "
             "the other's, paired within a repeat. limit: the share of what the cores can do at best, multiplying "
             "square matrices (training, many streams) or reading an array as large as the weights (one stream). "
+            "charnn samples with one BLAS thread or with one a core, whichever is faster here. "
             f"Measured in {words.duration(self.report.seconds)}."
         )
 
