@@ -24,7 +24,7 @@ LEVELS = [
     {"snapshot"},
     {"run", "advice"},
     {"trainer", "sampler", "insight"},
-    {"api", "planning"},
+    {"api", "planning", "benchmark"},
     {"terminal"},
     {"cli"},
     {"__init__", "__main__"},
@@ -35,6 +35,7 @@ HOMES = {
     "yaml": {"config"},
     "safetensors": {"checkpoint"},
     "mpi4py": {"team"},
+    "torch": {"benchmark"},
     "rich": {"terminal"},
     "click": {"cli"},
 }
