@@ -19,7 +19,7 @@ test: $(BIN)/ruff
 	$(BIN)/pytest
 
 test-full: $(BIN)/ruff
-	$(BIN)/pytest -m full
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m full tests/reliability
 
 $(BIN)/ruff: setup.py
 	python3 -m venv $(VENV)

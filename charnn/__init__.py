@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "Sampling", "Score", "__version__", "errors", "load", "train"]
+__all__ = ["Run", "Sampling", "Score", "__version__", "compare", "errors", "load", "train"]
 
 if TYPE_CHECKING:
     from charnn import errors
-    from charnn.api import Run, Score, load, train
+    from charnn.api import Run, Score, compare, load, train
     from charnn.sampler import Sampling
 
 _HOMES = {
     "Run": "charnn.api",
     "Score": "charnn.api",
+    "compare": "charnn.api",
     "load": "charnn.api",
     "train": "charnn.api",
     "Sampling": "charnn.sampler",

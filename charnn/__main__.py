@@ -10,9 +10,14 @@ def main() -> None:
     """Run the command line. Each process computes on one core: BLAS reads this before NumPy is first imported."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    from charnn.cli import run
+    try:
+        from charnn.cli import run, streams
 
-    sys.exit(run(sys.argv[1:]))
+        streams.repair()
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules are being imported
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

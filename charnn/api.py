@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -20,8 +21,17 @@ import numpy.typing as npt
 
 from charnn import run as runs
 from charnn import snapshot, trainer
-from charnn.config import Config, Setting, flat_settings, resolve
-from charnn.errors import ConfigError
+from charnn.config import Config, Setting, cell_names, flat_settings, resolve
+from charnn.errors import CheckpointError, ConfigError
+from charnn.insight import compare as comparisons
+from charnn.insight.compare import Standing
+from charnn.insight.flow import Flow, clipped_share, measure_flow
+from charnn.insight.gradients import POSITIONS, STEPS
+from charnn.insight.memory import ORDERS, TEXT_LIMIT, Memory, measure_memory
+from charnn.insight.neurons import CHARACTERS, Neurons, measure_neurons
+from charnn.insight.reading import streams_for
+from charnn.insight.score import Scored, Scorer
+from charnn.insight.texts import Text, count_ngrams, open_text, own_text
 from charnn.model import CharRNN
 from charnn.sampler import Sampling, generate
 from charnn.team import forbid_nesting
@@ -30,15 +40,20 @@ from charnn.vocabulary import Vocabulary
 
 StrPath = str | PathLike[str]
 
-SCORE_LENGTH = 256
-
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """How well a model predicts a text. ``nats`` (N,) is the surprise -log p at each of its N tokens, in order."""
+    """How well a model predicts a text. ``nats`` (N,) is the surprise -log p at each of its N tokens, in order.
+
+    ``kinds`` (N,) are indices into ``charnn.insight.kinds.KINDS``. ``expected`` (N, K) are the K characters that the
+    model held likeliest at each place, the likeliest first, ``probabilities`` (N, K) theirs.
+    """
 
     text: str
     nats: npt.NDArray[np.float64]
+    kinds: npt.NDArray[np.int8]
+    expected: npt.NDArray[np.str_]
+    probabilities: npt.NDArray[np.float32]
 
     @property
     def nats_per_character(self) -> float:
@@ -94,22 +109,70 @@ class Run:
         _, pieces = generate(self.model, self.vocabulary, prompt, Sampling(**settings), seed)
         return (text for _, text in pieces)
 
-    def score(self, text: str) -> Score:
-        """The surprise at every character of ``text``, read in one stream from a cold state, as after a line end.
+    def score(self, text: str, *, alternatives: int = 0) -> Score:
+        """The surprise at every character of ``text``, read from a cold state, as after a line end.
 
+        Texts of 100,000 tokens and more are read in parallel streams, each warmed up on the 512 tokens before it.
         Raises UnknownCharacters for characters outside the vocabulary, ConfigError for an empty text.
         """
         ids = self.vocabulary.encode(text)
         if not len(ids):
             raise ConfigError("there is nothing to score in an empty text")
-        x = np.concatenate([np.array([self.vocabulary.start], ids.dtype), ids[:-1]])
-        carry, nats = self.model.zero_carry(1), []
-        for start in range(0, len(ids), SCORE_LENGTH):
-            piece = slice(start, start + SCORE_LENGTH)
-            workspace = self.model.workspace(len(ids[piece]), 1)
-            losses, carry = self.model.losses(x[piece, None], ids[piece, None], carry, workspace)
-            nats.append(losses[:, 0])
-        return Score(text, np.concatenate(nats).astype(np.float64))
+        scorer = Scorer(self.model, self.vocabulary, alternatives=alternatives, streams=streams_for(len(ids)))
+        scored = Scored.join(list(scorer.blocks([ids])))
+        characters = np.array(list(self.vocabulary.characters))
+        return Score(text, scored.nats[:, 0], scored.kinds, characters[scored.expected], scored.probabilities)
+
+    def memory(self, text: str | None = None, *, longest: int = 256, positions: int = 2000) -> Memory:
+        """The loss as a function of how many characters of context are given, on ``text`` or the validation text.
+
+        N-grams stand beside it where the run keeps its own text. Raises CorpusError for a text too short.
+        """
+        with self._material(text) as material:
+            try:
+                counting = count_ngrams(self._snapshot, own_text(self._snapshot), ORDERS)
+            except CheckpointError:
+                counting = None
+            return measure_memory(
+                self.model,
+                self.vocabulary.start,
+                material.head(TEXT_LIMIT),
+                context=material.context,
+                counting=counting,
+                longest=longest,
+                positions=positions,
+            )
+
+    def gradients(
+        self, text: str | None = None, *, steps: int = STEPS, positions: int = POSITIONS, seed: int = 0
+    ) -> Flow:
+        """How the gradient of a loss shrinks or grows with every step back, on ``text`` or the validation text.
+
+        Raises CorpusError for a text shorter than ``steps``.
+        """
+        with self._material(text) as material:
+            ids, clipped = material.head(TEXT_LIMIT), clipped_share(self._snapshot)
+        options = {"steps": steps, "positions": positions, "seed": seed}
+        return measure_flow(str(self.path), self.model, ids, clipped=clipped, **options)
+
+    def neurons(self, text: str | None = None, *, since: Sequence[str] = (), characters: int = CHARACTERS) -> Neurons:
+        """Which units tell what about ``text``, or the validation text, with what chance can do beside it.
+
+        Raises CorpusError for a text of fewer than 100 characters.
+        """
+        with self._material(text) as material:
+            ids = material.head(characters)
+            return measure_neurons(self.model, self.vocabulary, ids, context=material.context, since=since)
+
+    @contextmanager
+    def _material(self, text: str | None) -> Iterator[Text]:
+        """``text``, or the run's validation text."""
+        if text is not None:
+            ids = self.vocabulary.encode(text)
+            yield Text("the text", len(ids), ids[:0], [ids])
+            return
+        with open_text(self._snapshot, None) as opened:
+            yield opened
 
 
 def load(path: StrPath | None = None, *, best: bool = False) -> Run:
@@ -150,3 +213,39 @@ def train(
         run = runs.create(resolve(settings), [str(source) for source in sources], target, initial=initial)
     with run:
         yield from trainer.train(run)
+
+
+def compare(
+    corpus: StrPath | Sequence[StrPath] | None = None,
+    *,
+    cells: Sequence[str] | None = None,
+    parameters: int | None = None,
+    out: StrPath | None = None,
+    resume: StrPath | None = None,
+    **options: Any,
+) -> list[Standing]:
+    """Train several cells, by default all there are, with equally many parameters; what became of each of them.
+
+    ``options`` are those of ``train``, the same for all; one of steps, epochs and budget says how long each is trained.
+    ``parameters`` are 200,000 unless given. ``resume`` goes on with the comparison in a folder, or looks at it again.
+    Raises the errors of ``charnn.errors``.
+    """
+    if (corpus is None) == (resume is None):
+        raise ConfigError("compare needs either a corpus or a comparison to resume")
+    if resume is not None:
+        if options or cells or parameters or out:
+            raise ConfigError("resume goes alone: everything else is as it was")
+        comparison = comparisons.reopen(Path(resume))
+    else:
+        settings = flat_settings(options)
+        settings.setdefault("training.workers", Setting(1, "default"))
+        sources = [corpus] if isinstance(corpus, str | PathLike) else list(corpus or [])
+        target = None if out is None else Path(out)
+        names = list(map(str, sources))
+        comparison = comparisons.begin(names, cells or cell_names(), parameters or 200_000, settings, target)
+    for cell in comparison.cells:
+        if not comparison.is_finished(cell):
+            with comparison.open(cell) as run:
+                for _ in trainer.train(run):
+                    pass
+    return [comparisons.judge(comparison, cell) for cell in comparison.cells]

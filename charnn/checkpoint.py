@@ -38,6 +38,7 @@ KEY = "charnn"
 MAX_HEADER = 2**20  # parsing JSON can take thirty times its size; every character of Unicode fits in half of this
 MAX_DIMENSIONS = 32
 CHUNK = 2**20
+WARNINGS = 5
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "BOOL": np.dtype("?"),
@@ -329,18 +330,24 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_good(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
-    """The newest checkpoint that loads; ``warn`` hears of every one passed over. A trainer may prune meanwhile."""
+    """The newest checkpoint that loads; ``warn`` hears of those passed over. A trainer may prune meanwhile."""
     passed: set[Path] = set()
     failures: list[CheckpointError | StorageError] = []
-    while paths := [path for path in list_checkpoints(folder) if path not in passed]:
+    good = None
+    while good is None and (paths := [path for path in list_checkpoints(folder) if path not in passed]):
         passed.add(paths[0])
         try:
-            return read(paths[0])
+            good = read(paths[0])
         except _Missing:
             continue
         except (CheckpointError, StorageError) as error:
             failures.append(error)
-            warn(f"{error.message}; passing over it")
+    for failure in failures[:WARNINGS]:
+        warn(f"{failure.message}; passing over it")
+    if len(failures) > WARNINGS:
+        warn(f"... and {len(failures) - WARNINGS} more like these; passing over them")
+    if good is not None:
+        return good
     fault = "every checkpoint is damaged" if failures else "there is no checkpoint"
     unreadable = (failure for failure in failures if isinstance(failure, StorageError))
     raise next(unreadable, CheckpointError(f"{fault} in {printable(str(folder))}"))

@@ -57,6 +57,7 @@ class ModelConfig:
     layers: int = option(2, "recurrent layers", low=1, high=64)
     hidden_size: int = option(128, "units a layer", low=1, high=65536)
     embedding_size: int = option(0, "columns of the character embedding; 0: one-hot", low=0, high=65536)
+    forget_bias: float = option(1.0, "lstm: where the bias of the forget gate starts", low=-100, high=100)
     dropout: float = option(0.0, "share of each layer's outputs dropped in training", low=0, high=0.95)
 
 
@@ -99,11 +100,16 @@ class TrainingConfig:
     validate_every: int | None = option(None, "steps between validations", low=1, high=10**12, auto=True)
     checkpoint_every: int | None = option(None, "steps between checkpoints", low=1, high=10**12, auto=True)
     log_every: int | None = option(None, "steps between lines of metrics.jsonl", low=1, high=10**12, auto=True)
-    keep: int = option(2, "newest checkpoints kept, beside the best", low=1, high=10**6)
+    keep: int = option(2, "newest checkpoints kept, beside the best", low=2, high=10**6)  # only a next step proves one
+    on_divergence: str = option("stop", "when loss or gradient blow up", choices=("stop", "rollback"))
+    max_rollbacks: int = option(3, "rollback: times training may go back, halving its rate", low=1, high=1000)
 
 
 LENGTHS = ("epochs", "steps", "budget")
 """The three ways to say how long; one at a time."""
+
+CHANGEABLE = (*LENGTHS, "workers", "checkpoint_every", "keep", "on_divergence", "max_rollbacks")
+"""What may be given anew as a run resumes: it says how long and how safely to train, not what is trained."""
 
 DEFAULT_EPOCHS = 20.0
 
@@ -121,12 +127,14 @@ class Config:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Config:
+    def from_json(cls, data: Any) -> Config:
         """Rebuild from ``to_json``; raises ConfigError on unknown keys and wrong values."""
         settings = {}
+        if not isinstance(data, Mapping):
+            raise ConfigError("the stored configuration is not a mapping")
         for section, values in data.items():
             if not isinstance(values, Mapping):
-                raise ConfigError(f"section {section!r} is not a mapping")
+                raise ConfigError(f"section {printable(section)[:80]} is not a mapping")
             for key, value in values.items():
                 if value is not None or f"{section}.{key}" not in OPTIONS:
                     settings[f"{section}.{key}"] = Setting(value, "checkpoint")
@@ -270,6 +278,7 @@ def _check_combinations(config: Config, origins: Mapping[str, str]) -> None:
         "decay_after": ("schedule", ("exponential",)),
         "decay_every": ("schedule", ("exponential",)),
         "decay_rate": ("schedule", ("exponential",)),
+        "max_rollbacks": ("on_divergence", ("rollback",)),
     }
     flat = {key: value for section in config.to_json().values() for key, value in section.items()}
     for key, (chooser, users) in only_for.items():

@@ -1,100 +1,186 @@
-"""A path enters; an empty folder of one's own, a lock on it, or the lines of its metrics leave.
+"""A path enters; a folder of one's own and the lock on it leave.
 
-What a run folder needs of the operating system, and nothing of what is in it.
+What a run folder needs of the operating system. The lock is the kernel's (flock): whoever dies gives it free at once,
+so nothing that a crash leaves behind can keep a run locked.
 """
 
 from __future__ import annotations
 
 import fcntl
 import itertools
-import json
 import os
+import re
+import shlex
+import shutil
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from charnn.errors import ConfigError, RunBusyError, StorageError, printable
 
+ATTEMPTS = 5
+PAUSE = 0.02
+"""Whoever only asks whether a folder is busy holds its lock for an instant, so taking it is tried more than once."""
 
-def read_metrics(path: Path) -> tuple[list[dict[str, Any]], bool]:
-    """The lines of a metrics.jsonl, and whether a bad tail was passed over."""
-    lines: list[dict[str, Any]] = []
-    try:
-        for line in path.read_bytes().splitlines(keepends=True):
-            value = json.loads(line) if line.endswith(b"\n") else None
-            if not isinstance(value, dict):
-                return lines, True
-            lines.append(value)
-    except FileNotFoundError:
-        return [], False
-    except (ValueError, RecursionError):
-        return lines, True
-    except OSError as error:
-        raise StorageError(f"cannot read {printable(str(path))}: {error.strerror}") from error
-    return lines, False
+UNFINISHED = re.compile(r"lock|config\.yaml|corpus\.npy(\.tmp)?|metrics\.jsonl|tmp\w{8}|\..+\.[0-9]+-[0-9a-f]{16}\.tmp")
+"""The files that making a run leaves when it is killed, before there is a checkpoint."""
 
 
 def lock_folder(path: Path) -> IO[bytes]:
     """Take the folder for this process; freed by closing the file, or by dying. Raises RunBusyError, StorageError."""
-    name = path / "lock"
-    try:
-        file = name.open("a+b")
-    except OSError as error:
-        raise StorageError(f"cannot write in {printable(str(path))}: {error.strerror}") from error
+    owner = ""
+    for attempt in range(ATTEMPTS):
+        time.sleep(PAUSE if attempt else 0)
+        file = None
+        try:
+            file = _open_lock(path)
+            if _take(file, path / "lock"):
+                return file
+            owner = os.pread(file.fileno(), 32, 0).decode("ascii", "replace").strip()
+            file.close()
+        except OSError as error:
+            if file is not None:
+                file.close()
+            raise StorageError(f"cannot write in {printable(str(path))}: {error.strerror}") from error
+    raise RunBusyError(
+        f"process {printable(owner or 'unknown')} is training in {printable(str(path))}",
+        "wait for it, or stop it with Ctrl-C",
+    )
+
+
+def _open_lock(path: Path) -> IO[bytes]:
+    """A link in the place of the lock is not followed: it may lead out of the run folder."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    return os.fdopen(os.open(path / "lock", flags, 0o666), "r+b", buffering=0)
+
+
+def _take(file: IO[bytes], path: Path) -> bool:
+    """Lock the file and write into it who has it; False if somebody else has, or the file is no longer at its path."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        owner = file.read(32).decode("ascii", "replace").strip()
-        file.close()
-        raise RunBusyError(
-            f"process {printable(owner)} is training in {printable(str(path))}", "wait for it, or stop it with Ctrl-C"
-        ) from error
+    except BlockingIOError:
+        return False
+    if not _is_at(file, path):
+        return False
     file.truncate(0)
     file.write(f"{os.getpid()}\n".encode())
-    file.flush()
-    return file
+    return True
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether the file is still the one at this path: another process may have removed it just before."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def is_busy(path: Path) -> bool:
     """Whether somebody trains in this folder."""
     try:
-        with (path / "lock").open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
         return False
+    finally:
+        os.close(descriptor)
     return False
 
 
-def new_folder(out: Path | None, root: Path, name: str) -> Path:
-    """Make an empty folder: ``out``, or the first free ``root/name-<n>``; ``root`` is made where it is missing.
+def new_folder(out: Path | None, root: Path, name: str, notice: Callable[[str], None]) -> tuple[Path, IO[bytes]]:
+    """An empty folder with the lock on it: ``out``, or the first free ``root/name-<n>``; ``root`` is made if missing.
 
-    Raises ConfigError if ``out`` is taken, StorageError if it cannot be made.
+    A folder that holds nothing but what a killed process left before its first checkpoint counts as free. Raises
+    ConfigError if ``out`` is taken, RunBusyError if another process is just making it, StorageError.
     """
     if out is not None:
-        shown = printable(str(out))
-        if not out.is_dir():
-            if out.parent == root and not root.is_dir():
-                make_folder(root)
-            make_folder(out)
-        elif any(out.iterdir()):
-            raise ConfigError(f"{shown} exists already", f"to go on with it: charnn train --resume {shown}")
-        return out
-    if not root.is_dir():
-        make_folder(root)
+        if out.parent == root:
+            make_folder(root)
+        return out, _claim(out, notice)
+    make_folder(root)
     for number in itertools.count(1):
         folder = root / f"{name}-{number}"
-        if not os.path.lexists(folder):
-            make_folder(folder)
-            return folder
+        with suppress(ConfigError, RunBusyError):
+            if folder.is_dir() or not os.path.lexists(folder):
+                return folder, _claim(folder, notice)
     raise AssertionError("unreachable")
 
 
-def make_folder(path: Path) -> None:
+def _claim(path: Path, notice: Callable[[str], None]) -> IO[bytes]:
+    """Make the folder, or empty it of what a killed process left; the lock on it."""
+    is_new = make_folder(path)
+    lock = None
+    try:
+        _check_free(path)
+        lock = lock_folder(path)
+        left = [entry for entry in _check_free(path) if entry.name != "lock"]
+        if left:
+            notice(f"{printable(str(path))}: beginning anew what another process left unfinished")
+        for entry in left:
+            shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else Path(entry).unlink()
+        return lock
+    except BaseException as error:
+        with suppress(OSError):
+            if lock is not None:
+                (path / "lock").unlink(missing_ok=True)
+                lock.close()
+            if is_new:
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise StorageError(f"cannot write in {printable(str(path))}: {error.strerror}") from error
+        raise
+
+
+def _check_free(path: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, if it is free. Raises ConfigError if that is more than making a run leaves when killed.
+
+    Making a run begins with its lock: without that, a file is somebody else's, whatever its name.
+    """
+    entries = _entries(path)
+    if entries and not (any(entry.name == "lock" for entry in entries) and all(map(_is_left_over, entries))):
+        again = f"charnn train --resume {printable(shlex.quote(str(path)))}"
+        raise ConfigError(f"{printable(str(path))} exists already", f"to go on with it: {again}")
+    return entries
+
+
+def _is_left_over(entry: os.DirEntry[str]) -> bool:
+    if entry.name == "checkpoints" and entry.is_dir(follow_symlinks=False):
+        return all(UNFINISHED.fullmatch(inner.name) for inner in _entries(Path(entry.path)))
+    status = entry.stat(follow_symlinks=False)
+    trained = entry.name == "metrics.jsonl" and status.st_size > 0
+    return stat.S_ISREG(status.st_mode) and bool(UNFINISHED.fullmatch(entry.name)) and not trained
+
+
+def _entries(path: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except OSError as error:
+        raise StorageError(f"cannot read {printable(str(path))}: {error.strerror}") from error
+
+
+def make_folder(path: Path) -> bool:
+    """Make a folder, on disk, and say whether there was none. Raises StorageError."""
     try:
         path.mkdir()
+        with suppress(PermissionError):  # a folder that may be written but not read
+            descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.is_dir():
+            return False
         missing = isinstance(error, FileNotFoundError)
         hint = f"make the folder it belongs in first: mkdir -p {printable(str(path.parent))}" if missing else ""
         raise StorageError(f"cannot make the folder {printable(str(path))}: {error.strerror}", hint) from error
+    return True

@@ -19,6 +19,7 @@ it need not copy its operands first: there the weights are cut into blocks of co
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +63,19 @@ def gate_scale(cell: Cell, dtype: npt.DTypeLike) -> Array:
     scale = np.ones(len(cell.gates), dtype)
     scale[: cell.sigmoids] = 0.5
     return scale
+
+
+class Watch(Protocol):
+    """Looks on as the gradient of the state goes back step by step; ``d_state`` is {name: (B, H)}.
+
+    Both methods may change it in place, and so follow or inject a part of the gradient alone.
+    """
+
+    def elementwise(self, t: int, d_state: Mapping[str, Array]) -> None:
+        """At step t the cell is done: the gradient of the state before it, without the product with Wh."""
+
+    def complete(self, t: int, d_state: Mapping[str, Array]) -> None:
+        """The product is added: the gradient of the state before step t."""
 
 
 class Layer:
@@ -301,7 +315,9 @@ class Recurrent(Layer):
                 np.add(rec, bh, out=s.rec_blocks)
             cell_forward(s)
 
-    def backward(self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views) -> None:
+    def backward(
+        self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views, watch: Watch | None = None
+    ) -> None:
         """Fill ``b.da`` (N, G * H) and the gradients of the parameters from ``dh`` (T, B, H).
 
         The gradient of the state after the last step is zero: no gradient enters a chunk from its future. That is the
@@ -317,9 +333,13 @@ class Recurrent(Layer):
             if self.cell.apart:
                 np.copyto(b.du_steps[t][: -self.cell.apart], d.together)
                 np.copyto(b.du_steps[t][-self.cell.apart :], d.rec)
+            if watch is not None:
+                watch.elementwise(t, b.d_state)
             np.matmul(b.du_parts[t], WhT, out=product)  # (parts, blocks, B, width)
             for part in product:
                 np.add(b.dh_blocks, part, out=b.dh_blocks)
+            if watch is not None:
+                watch.complete(t, b.d_state)
         h_prev = w.states["h"][:-1].reshape(-1, self.hidden_size)  # (N, H)
         np.matmul(h_prev.T, b.du, out=g.Wh.reshape(self.hidden_size, -1))
         if self.cell.apart:

@@ -25,6 +25,7 @@ from charnn.layers import (
     Projection,
     Recurrent,
     RecurrentWorkspace,
+    Watch,
     new_array,
 )
 from charnn.loss import cross_entropy, cross_entropy_gradient
@@ -123,8 +124,8 @@ class CharRNN:
     def _of_layer(self, layer: str, views: dict[str, Array]) -> dict[str, Array]:
         return {key: views[f"{layer}.{key}"] for key in self._layers[layer].shapes}
 
-    def initialise(self, seed: int) -> None:
-        """Draw all weights anew: uniform in ±1/sqrt(inputs that are not zero); biases 0, or as the cell says.
+    def initialise(self, seed: int, forget_bias: float = 1.0) -> None:
+        """Draw all weights anew: uniform in ±1/sqrt(inputs that are not zero); biases 0, or ``forget_bias``.
 
         Of a one-hot input exactly one is not zero, so its weights are larger than the rest. A cell with an identity
         start (the IRNN) begins with the identity as its recurrent weights.
@@ -143,8 +144,8 @@ class CharRNN:
                 bound = 1.0 if one_hot else 1 / np.sqrt(len(array))
                 array[...] = rng.uniform(-bound, bound, array.shape)
             if kind == "b" and not name.startswith("output"):
-                for gate, value in self.cell.bias.items():
-                    array[self.cell.gates.index(gate)] = value
+                for gate in self.cell.forget_gates:
+                    array[self.cell.gates.index(gate)] = forget_bias
         self.pack()
 
     def pack(self) -> None:
@@ -210,8 +211,11 @@ class CharRNN:
         self.backward(w, out)
         return float(losses.sum(dtype=np.float64)), carry
 
-    def backward(self, w: Workspace, out: dict[str, Array]) -> None:
-        """From the gradient of the logits in ``w.logits`` (N, V) to that of every parameter, top layer first."""
+    def backward(self, w: Workspace, out: dict[str, Array], watches: Sequence[Watch] = ()) -> None:
+        """From the gradient of the logits in ``w.logits`` (N, V) to that of every parameter, top layer first.
+
+        ``watches`` are none, or one for each recurrent layer, the lowest first.
+        """
         gradients = {name: Views(**self._of_layer(name, out)) for name in self._layers}
         dh = w.dh  # (N, H)
         self.output.backward(w.inputs[-1], w.logits, gradients["output"], dh)
@@ -219,7 +223,8 @@ class CharRNN:
             if w.masks and (mask := w.masks[index]) is not None:
                 np.multiply(dh, mask.reshape(dh.shape), out=dh)
             buffers, b = w.recurrent[index], w.backward
-            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradients[f"recurrent{index}"])
+            watch, gradient = watches[index] if watches else None, gradients[f"recurrent{index}"]
+            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, watch)
             if index:
                 projection = self.projections[index - 1]
                 projection.backward(w.inputs[index], b.da, gradients[f"projection{index}"], dh)

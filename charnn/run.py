@@ -11,9 +11,9 @@ This is the only place that knows how the parts fit together:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -23,24 +23,27 @@ from typing import IO, Any
 
 import numpy as np
 
-from charnn import checkpoint, corpus
+from charnn import checkpoint, corpus, layout
 from charnn.batches import Batches, Ids
 from charnn.cells import Array
-from charnn.config import LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
+from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
 from charnn.counting import Counting
-from charnn.errors import CheckpointError, ConfigError, CorpusError, StorageError, printable
+from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
 from charnn.folder import lock_folder, make_folder, new_folder
+from charnn.metrics import MetricsFile
 from charnn.model import Carry, CharRNN, Shape
-from charnn.optimizers import Schedule, new_optimizer
+from charnn.optimizers import RULES, Schedule, new_optimizer
 from charnn.snapshot import (
     RUNS,
     CorpusFacts,
     Snapshot,
     State,
     Warn,
+    checked_weights,
     field_of,
     ignore,
     model_shape,
+    naming,
     yardstick_from_json,
 )
 from charnn.sources import open_sources
@@ -64,11 +67,12 @@ class TrainingRun:
         facts: CorpusFacts,
         yardstick: Yardstick | None,
         lock: IO[bytes] | None,
+        stop: Callable[[], None] | None = None,
     ):
         self.path, self.config, self.vocabulary, self.facts = path, config, vocabulary, facts
         self._yardstick, self._lock = yardstick, lock
         self._counting: Counting | None = None
-        ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint)
+        ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint, stop)
         cut = corpus.split(len(ids), config.data.val_fraction, config.data.test_fraction)
         self.train_ids: Ids = ids[cut.train]
         self.validation_ids: Ids = ids[cut.validation]
@@ -80,8 +84,11 @@ class TrainingRun:
         self.optimizer = new_optimizer(settings, self.model.vector)
         self.carry: Carry = self.model.zero_carry(training.batch_size)
         self.state = State()
+        self.metrics = MetricsFile(path / "metrics.jsonl")
         self.checkpoint = path
         """The file that holds the state as it was last saved or restored."""
+        self.saved_step: int | None = None
+        """The step of that state; None before there is one."""
 
     def __enter__(self) -> TrainingRun:
         return self
@@ -122,10 +129,6 @@ class TrainingRun:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
-    @property
-    def metrics_path(self) -> Path:
-        return self.path / "metrics.jsonl"
-
     def invitation(self) -> tuple[str, str, str]:
         """What ``join`` needs to open the same run in another process: folder, checkpoint, configuration."""
         return str(self.path), str(self.checkpoint), json.dumps(self.config.to_json())
@@ -142,36 +145,52 @@ class TrainingRun:
         }
 
     def save(self) -> Path:
-        """Write a checkpoint of this step, then drop those that are no longer needed. Raises StorageError."""
+        """Write a checkpoint of this step, after the metrics whose length it holds. Raises StorageError."""
+        self.metrics.sync()
+        self.state.metrics_length = self.metrics.length
         arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state.items()}
         arrays |= {f"carry.{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
         path = self.checkpoints / checkpoint.checkpoint_name(self.state.step)
         checkpoint.write(path, arrays, self.document())
-        self.checkpoint = path
+        self.checkpoint, self.saved_step = path, self.state.step
+        return path
+
+    def prune(self) -> None:
+        """Drop the checkpoints that are no longer needed. Raises StorageError."""
         best = [] if self.state.best_step is None else [self.state.best_step]
         checkpoint.prune(self.checkpoints, self.config.training.keep, best)
-        return path
 
     def restore(self, loaded: checkpoint.Checkpoint) -> None:
         """Take weights, optimizer state, carry and state from a checkpoint of this run. Raises CheckpointError."""
-        self.checkpoint = loaded.path
-        self.state = State.from_json(field_of(loaded.document, "state"))
-        groups: dict[str, dict[str, Array]] = {"model": {}, "optimizer": {}, "carry": {}}
-        for name, array in loaded.arrays.items():
-            group, _, rest = name.partition(".")
-            groups.setdefault(group, {})[rest] = array
-        self.model.load_state_dict(groups["model"])
-        _copy_all(self.optimizer.state, groups["optimizer"], "optimizer")
+        state = State.from_json(field_of(loaded.document, "state"))
+        if state.position.chunk >= self.batches.chunks_per_epoch:
+            raise CheckpointError(f"its text has no chunk {state.position.chunk}")
+        self.model.load_state_dict(layout.group(loaded.arrays, "model"))
+        _copy_all(self.optimizer.state, layout.group(loaded.arrays, "optimizer"))
         carry = {f"{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
-        _copy_all(carry, groups["carry"], "carry")
+        _copy_all(carry, layout.group(loaded.arrays, "carry"))
+        self.state, self.checkpoint, self.saved_step = state, loaded.path, state.step
+        self.metrics = MetricsFile(self.metrics.path, state.metrics_length)
 
 
-def _copy_all(targets: Mapping[str, Array], sources: Mapping[str, Array], what: str) -> None:
-    for name in sorted(targets.keys() | sources.keys()):
-        if name not in targets or name not in sources or targets[name].shape != sources[name].shape:
-            raise CheckpointError(f"the checkpoint's {what}.{name} does not fit the configuration")
-        targets[name][...] = sources[name]
+def _copy_all(targets: Mapping[str, Array], sources: Mapping[str, Array]) -> None:
+    for name, target in targets.items():
+        target[...] = sources[name]
+
+
+def check_arrays(loaded: checkpoint.Checkpoint, config: Config, vocabulary: Vocabulary) -> None:
+    """Raises CheckpointError unless a checkpoint holds what training by this configuration needs, and nothing else.
+
+    To be asked before anything is allocated for a configuration that comes from a file.
+    """
+    shape = model_shape(config.model, len(vocabulary))
+    checked_weights(loaded, shape)
+    rule = RULES[config.optimization.optimizer]
+    vectors = dict.fromkeys(rule.state_names, (layout.parameter_count(shape),))
+    layout.check(layout.group(loaded.arrays, "optimizer"), vectors, "optimizer")
+    carry = layout.carry_arrays(shape, config.training.batch_size)
+    layout.check(layout.group(loaded.arrays, "carry"), carry, "carry")
 
 
 def create(
@@ -191,8 +210,7 @@ def create(
     ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left behind then.
     """
     model_shape(resolved.config.model, 1)
-    path = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell))
-    lock = lock_folder(path)
+    path, lock = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
     try:
         make_folder(path / "checkpoints")
         config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
@@ -200,17 +218,20 @@ def create(
         if config.training.workers is None:
             workers = best_size(config.training.batch_size, run.model.size)
             run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
-        run.model.initialise(config.training.seed)
+        run.model.initialise(config.training.seed, config.model.forget_bias)
         if initial is not None:
             _start_from(run, initial)
         checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
-        checkpoint.write_atomically(run.metrics_path, b"")
+        checkpoint.write_atomically(run.metrics.path, b"")
         run.save()
         run.start_counting()
         return run
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         lock.close()
+        if out is None:
+            with contextlib.suppress(OSError):  # such as other runs being there
+                RUNS.rmdir()
         raise
 
 
@@ -308,23 +329,35 @@ def _start_from(run: TrainingRun, initial: Snapshot) -> None:
 
 
 def resume(
-    path: Path, layers: Sequence[Mapping[str, Setting]] = (), corpora: Sequence[str] = (), warn: Warn = ignore
+    path: Path,
+    layers: Sequence[Mapping[str, Setting]] = (),
+    corpora: Sequence[str] = (),
+    warn: Warn = ignore,
+    stop: Callable[[], None] | None = None,
 ) -> TrainingRun:
-    """Open a run where it stopped. ``layers`` of settings, the later over the earlier, may give a new epochs, steps or
-    budget, and repeat what is as it was.
+    """Open a run where it stopped. ``layers`` of settings, the later over the earlier, may hold what is ``CHANGEABLE``,
+    and repeat what is as it was.
 
     Raises ConfigError that lists each option and text that differs, CheckpointError if there is nothing good to resume
-    from, RunBusyError if somebody trains here.
+    from, RunBusyError if somebody trains here, and whatever ``stop`` raises.
     """
     if not path.is_dir():
         raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
+    if (path / "checkpoints").is_symlink():
+        raise CheckpointError(
+            f"{printable(str(path))}/checkpoints is a link: training writes inside its run folder only"
+        )
+    if not checkpoint.list_checkpoints(path / "checkpoints"):
+        raise CheckpointError(f"there is no checkpoint in {printable(str(path))}", "begin anew: charnn train TEXT")
     lock = lock_folder(path)
     try:
         loaded = checkpoint.newest_good(path / "checkpoints", warn)
-        run = _rebuild(path, loaded, layers, lock)
+        run = _rebuild(path, loaded, layers, lock, stop)
         if corpora:
-            _check_corpus(run, corpora)
-        _tidy(run)
+            _check_corpus(run, corpora, stop)
+        _tidy(run, warn)
+        if run.config.to_json() != loaded.document["config"]:
+            run.save()
         run.start_counting()
         return run
     except BaseException:
@@ -333,18 +366,22 @@ def resume(
 
 
 def _rebuild(
-    path: Path, loaded: checkpoint.Checkpoint, layers: Sequence[Mapping[str, Setting]], lock: IO[bytes]
+    path: Path,
+    loaded: checkpoint.Checkpoint,
+    layers: Sequence[Mapping[str, Setting]],
+    lock: IO[bytes],
+    stop: Callable[[], None] | None,
 ) -> TrainingRun:
-    document = loaded.document
-    try:
-        stored = Config.from_json(field_of(document, "config"))
-        vocabulary = Vocabulary.from_json(field_of(document, "vocabulary"))
-        facts = CorpusFacts.from_json(field_of(document, "corpus"))
-        yardstick = yardstick_from_json(field_of(document, "yardstick"))
-    except (ConfigError, CheckpointError) as error:
-        raise CheckpointError(f"{printable(str(loaded.path))}: {error.message}", error.hint) from error
-    run = TrainingRun(path, _with_new_length(stored, layers, path), vocabulary, facts, yardstick, lock)
-    run.restore(loaded)
+    with naming(loaded.path):
+        stored = Config.from_json(field_of(loaded.document, "config"))
+        vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+        facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
+        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
+        check_arrays(loaded, stored, vocabulary)
+    config = _with_changes(stored, layers, path)
+    run = TrainingRun(path, config, vocabulary, facts, yardstick, lock, stop)
+    with naming(loaded.path):
+        run.restore(loaded)
     return run
 
 
@@ -358,46 +395,48 @@ def join(path: str, file: str, config: str) -> TrainingRun:
     return run
 
 
-def _with_new_length(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
-    """The stored configuration with a new length or number of workers; any other difference is an error."""
+def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
+    """The stored configuration with what may change changed; any other difference is an error."""
     old = {f"{section}.{key}": value for section, values in stored.to_json().items() for key, value in values.items()}
     lengths = [{name: layer[name] for name in layer if name.partition(".")[2] in LENGTHS} for layer in layers]
     new = {name: coerce(name, setting) for layer in layers for name, setting in layer.items()}
-    workers = new.pop("training.workers", None) or stored.training.workers  # the same training, up to rounding
     changes = [
         f"{name.partition('.')[2]} is {_shown(old[name])}, not {_shown(value)}"
         for name, value in new.items()
-        if value != old[name] and name.partition(".")[2] not in LENGTHS
+        if value != old[name] and name.partition(".")[2] not in CHANGEABLE
     ]
     if changes:
         raise ConfigError(
             f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
             "leave these options out, or begin a new run with --init-from",
         )
-    length: dict[str, Any] = {}
+    training = {key: value for name, value in new.items() if (key := name.partition(".")[2]) in CHANGEABLE}
+    if training.get("workers") is None:
+        training["workers"] = stored.training.workers
     if any(lengths):
         wanted = resolve(*lengths).config.training
-        length = {name: getattr(wanted, name) for name in LENGTHS}
-    training = dataclasses.replace(stored.training, workers=workers, **length)
-    return _sharable(dataclasses.replace(stored, training=training))
+        training |= {name: getattr(wanted, name) for name in LENGTHS}
+    return _sharable(dataclasses.replace(stored, training=dataclasses.replace(stored.training, **training)))
 
 
 def _shown(value: Any) -> str:
     return "auto" if value is None else printable(str(value))
 
 
-def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:
+def _check_corpus(run: TrainingRun, corpora: Sequence[str], stop: Callable[[], None] | None) -> None:
     """Whether these texts are the ones the run was trained on. Raises ConfigError if not."""
     data = run.config.data
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        with open_sources(corpora, work, data.encoding, data.tokens, data.normalize) as sources:
+        with open_sources(corpora, work, data.encoding, data.tokens, data.normalize, stop=stop) as sources:
             encode_block, id_type = run.vocabulary.encode_code_points, run.vocabulary.id_type
-            length = run.facts.characters
             try:
-                same = run.facts.fingerprint == corpus.encode(sources, work / "ids.npy", encode_block, id_type, length)
+                fingerprint = corpus.encode(
+                    sources, work / "ids.npy", encode_block, id_type, run.facts.characters, stop=stop
+                )
             except CorpusError:
-                same = False
+                fingerprint = ""
+    same = fingerprint == run.facts.fingerprint
     if not same:
         raise ConfigError(
             f"{', '.join(map(printable, corpora))} is not the text that {printable(str(run.path))} was trained on",
@@ -405,23 +444,17 @@ def _check_corpus(run: TrainingRun, corpora: Sequence[str]) -> None:
         )
 
 
-def _tidy(run: TrainingRun) -> None:
+def _tidy(run: TrainingRun, warn: Warn) -> None:
     """Remove what a killed process left: temporary files, and metrics that the checkpoint knows nothing of."""
     for folder in (run.path, run.checkpoints):
         checkpoint.remove_stale_temporaries(folder)
-    try:
-        with run.metrics_path.open("ab") as file:
-            if file.tell() < run.state.metrics_length:
-                raise CheckpointError(f"{printable(str(run.metrics_path))} is shorter than the checkpoint says")
-            file.truncate(run.state.metrics_length)
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise StorageError(f"cannot write {printable(str(run.metrics_path))}: {error.strerror}") from error
+    if not run.metrics.cut(run.state.metrics_length):
+        warn(f"{printable(str(run.metrics.path))} has lost lines; what is left of it stays")
 
 
 def _name(corpora: Sequence[str | Path], cell: str) -> str:
     """How a run's folder is called when nobody says so: <corpus>-<cell>."""
     first = str(corpora[0]) if corpora else "-"
-    stem = "stdin" if first == "-" else Path(first).resolve().stem
+    stem = "stdin" if first == "-" else (Path.cwd() / first).stem
     clean = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
     return f"{clean[:64] or 'text'}-{cell}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from charnn.cells import Array
-from charnn.errors import ConfigError
+from charnn.errors import CheckpointError, ConfigError
 from charnn.model import Carry, CharRNN
 from charnn.vocabulary import Decoder, Vocabulary
 
@@ -177,9 +177,15 @@ def prime(model: CharRNN, ids: Array, count: int) -> Carry:
 def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Array]:
     """One character a stream from ``logits`` (B, V) and ``uniforms`` (B,) in [0, 1).
 
-    Returns their ids (B,) and the model's surprise at them in nats (B,), at temperature 1 and untruncated.
+    Returns their ids (B,) and the model's surprise at them in nats (B,), at temperature 1 and untruncated. Raises
+    CheckpointError where the logits are not finite.
     """
-    z = logits - logits.max(axis=1, keepdims=True).astype(np.float64)  # (B, V)
+    top = logits.max(axis=1, keepdims=True).astype(np.float64)  # (B, 1)
+    if not np.isfinite(top).all():
+        raise CheckpointError(
+            "the network's output is not finite", "its weights are too large; take another checkpoint"
+        )
+    z = logits - top  # (B, V)
     weights = np.exp(z)
     if settings.temperature == 0:
         tokens = z.argmax(axis=1)

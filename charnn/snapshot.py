@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charnn import checkpoint
+from charnn import checkpoint, layout
 from charnn.batches import Position
-from charnn.cells import find_cell
+from charnn.cells import Array, find_cell
 from charnn.config import Config, ModelConfig
 from charnn.errors import CheckpointError, ConfigError, printable
-from charnn.folder import is_busy, read_metrics
+from charnn.folder import is_busy
+from charnn.metrics import read_metrics
 from charnn.model import CharRNN, Shape
 from charnn.vocabulary import Vocabulary
 from charnn.yardstick import Yardstick
@@ -34,8 +35,10 @@ def ignore(message: str) -> None:
 
 
 def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
-    """The network that a configuration describes. Raises ConfigError where the cell has no such activation."""
+    """The network that a configuration describes. Raises ConfigError where the cell knows no such option."""
     choices = find_cell(config.cell).activations
+    if config.forget_bias != ModelConfig.forget_bias and not find_cell(config.cell).forget_gates:
+        raise ConfigError(f"the {config.cell} cell has no forget gate", "leave forget_bias out, or choose cell lstm")
     chosen = "" if config.activation == "auto" else config.activation
     if chosen and chosen not in choices:
         raise ConfigError(
@@ -78,35 +81,45 @@ def read_checkpoint(path: Path, warn: Warn, best: bool = False) -> checkpoint.Ch
     if not path.is_dir():
         return checkpoint.read(path)
     newest = checkpoint.newest_good(path / "checkpoints", warn)
-    best_step = field_of(newest.document, "state", "best_step")
-    if not best or best_step in (None, field_of(newest.document, "state", "step")):
+    if not best:
+        return newest
+    state = State.from_json(field_of(newest.document, "state"))
+    if state.best_step in (None, state.step):
         return newest
     try:
-        return checkpoint.read(path / "checkpoints" / checkpoint.checkpoint_name(int(best_step)))
+        return checkpoint.read(path / "checkpoints" / checkpoint.checkpoint_name(state.best_step or 0))
     except CheckpointError as error:
         warn(f"{error.message}; using the newest instead of the best")
         return newest
 
 
 def _snapshot(loaded: checkpoint.Checkpoint) -> Snapshot:
-    document = loaded.document
-    try:
-        config = Config.from_json(field_of(document, "config"))
-        vocabulary = Vocabulary.from_json(field_of(document, "vocabulary"))
+    with naming(loaded.path):
+        config = Config.from_json(field_of(loaded.document, "config"))
+        vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+        State.from_json(field_of(loaded.document, "state"))
         shape = model_shape(config.model, len(vocabulary))
-        weights = {name[6:]: array for name, array in loaded.arrays.items() if name.startswith("model.")}
-        if sum(array.size for array in weights.values()) * 2 < _parameter_count(shape):
-            raise CheckpointError("its configuration describes a larger network than it holds")
+        weights = checked_weights(loaded, shape)
         model = CharRNN(shape)
         model.load_state_dict(weights)
+    return Snapshot(loaded.path, model, vocabulary, config, loaded.document)
+
+
+def checked_weights(loaded: checkpoint.Checkpoint, shape: Shape) -> dict[str, Array]:
+    """The weights in a checkpoint, if they are those of such a network. Raises CheckpointError."""
+    weights = layout.group(loaded.arrays, "model")
+    layout.check(weights, layout.model_arrays(shape), "model")
+    layout.check_finite(weights)
+    return weights
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Whatever a checkpoint makes impossible is its fault, and is told with its name."""
+    try:
+        yield
     except (ConfigError, CheckpointError) as error:
-        raise CheckpointError(f"{printable(str(loaded.path))}: {error.message}", error.hint) from error
-    return Snapshot(loaded.path, model, vocabulary, config, document)
-
-
-def _parameter_count(shape: Shape) -> int:
-    """A lower bound, computed before anything is allocated for a network that a file only claims to hold."""
-    return shape.layers * shape.hidden_size**2 + shape.hidden_size * shape.vocabulary_size
+        raise CheckpointError(f"{printable(str(path))}: {error.message}", error.hint) from error
 
 
 def field_of(document: Mapping[str, Any], *names: str) -> Any:
@@ -116,6 +129,11 @@ def field_of(document: Mapping[str, Any], *names: str) -> Any:
             raise CheckpointError(f"the checkpoint lacks {'.'.join(names)}")
         value = value[name]
     return value
+
+
+LARGEST = 2**53
+AT_LEAST_ONE = ("total_steps", "validate_every", "log_every")
+STEPS_DONE = ("reported", "best_step", "val_step", "summed_steps")
 
 
 @dataclass
@@ -142,28 +160,44 @@ class State:
     """Sums over the steps since the last line of metrics.jsonl."""
     summed_steps: int = 0
     clipped_steps: int = 0
+    learning_rate: float = 0.0
+    """Of the last step, as is the norm: a report that is still due after a resume tells them."""
+    grad_norm: float = 0.0
     timed: float = 0.0
     """``elapsed`` at the last line of metrics.jsonl."""
     metrics_length: int = 0
     """Bytes of metrics.jsonl that belong to this state."""
+    rollbacks: int = 0
+    """How often training diverged and went back; each time the learning rate was halved."""
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: Any) -> State:
-        """Raises CheckpointError where a field is missing, unknown or of a wrong type."""
+        """Raises CheckpointError where a field is unknown, of a wrong type, or makes no sense."""
         try:
             state = cls(**{**data, "position": Position(**data["position"])})
         except (TypeError, KeyError) as error:
-            raise CheckpointError(f"the checkpoint's state does not fit: {error}") from error
-        for field in dataclasses.fields(cls):
-            value = getattr(state, field.name)
-            optional = value is None and "None" in str(field.type)
-            kinds = (int, float) if "float" in str(field.type) else (int,)
-            if field.name != "position" and not optional and (isinstance(value, bool) or not isinstance(value, kinds)):
-                raise CheckpointError(f"the checkpoint's state.{field.name} is {value!r}")
+            raise CheckpointError(f"the checkpoint's state does not fit: {printable(str(error))[:200]}") from error
+        for part in (state, state.position):
+            _check_figures(part)
+        for name, limit in {**dict.fromkeys(STEPS_DONE, state.step), "clipped_steps": state.summed_steps}.items():
+            if (getattr(state, name) or 0) > limit:
+                raise CheckpointError(f"the checkpoint's state.{name} is {getattr(state, name)}, more than {limit}")
         return state
+
+
+def _check_figures(part: State | Position) -> None:
+    """All that a state counts and measures is a finite number and not negative; what divides is not 0."""
+    for field in dataclasses.fields(part):
+        value, kind = getattr(part, field.name), str(field.type)
+        if field.name == "position" or (value is None and "None" in kind):
+            continue
+        kinds = (int, float) if "float" in kind else (int,)
+        lowest = 1 if field.name in AT_LEAST_ONE else 0
+        if type(value) not in kinds or not lowest <= value <= LARGEST:
+            raise CheckpointError(f"the checkpoint's state.{field.name} is {printable(repr(value))[:80]}")
 
 
 @dataclass(frozen=True)
@@ -178,18 +212,27 @@ class CorpusFacts:
     def from_json(cls, data: Any) -> CorpusFacts:
         """Raises CheckpointError where a field is missing or of a wrong type."""
         fingerprint, characters, files = (field_of(data, name) for name in ("fingerprint", "characters", "files"))
-        if not (isinstance(fingerprint, str) and isinstance(characters, int) and isinstance(files, list)):
+        if not (isinstance(fingerprint, str) and type(characters) is int and 0 <= characters <= LARGEST):
             raise CheckpointError("the checkpoint's facts about its text do not fit")
-        return cls(fingerprint, characters, tuple(map(str, files)))
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise CheckpointError("the checkpoint's list of files is none")
+        return cls(fingerprint, characters, tuple(files))
 
 
 def yardstick_from_json(data: Any) -> Yardstick | None:
+    """Raises CheckpointError where a figure is missing, unknown, or none."""
     if data is None:
         return None
     try:
-        return Yardstick(**{**data, "losses_by_order": tuple(data["losses_by_order"])})
+        yardstick = Yardstick(**{**data, "losses_by_order": tuple(data["losses_by_order"])})
     except (TypeError, KeyError) as error:
         raise CheckpointError("the checkpoint's yardstick does not fit") from error
+    for field in dataclasses.fields(yardstick):
+        value, kinds = getattr(yardstick, field.name), (int, float) if "float" in str(field.type) else (int,)
+        for figure in value if isinstance(value, tuple) else (value,):
+            if type(figure) not in kinds or not 0 <= figure <= LARGEST:
+                raise CheckpointError(f"the checkpoint's yardstick.{field.name} is {printable(repr(figure))[:80]}")
+    return yardstick
 
 
 @dataclass(frozen=True)
@@ -233,11 +276,14 @@ def read_record(path: Path, warn: Warn = ignore) -> Record:
     if not path.is_dir():
         raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
     busy = is_busy(path)
-    document = read_checkpoint(path, warn).document
+    loaded = read_checkpoint(path, warn)
     metrics, torn = read_metrics(path / "metrics.jsonl")
-    config = Config.from_json(field_of(document, "config"))
-    state = State.from_json(field_of(document, "state"))
-    yardstick = yardstick_from_json(field_of(document, "yardstick"))
+    with naming(loaded.path):
+        config = Config.from_json(field_of(loaded.document, "config"))
+        state = State.from_json(field_of(loaded.document, "state"))
+        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
+        vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+        facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
     last: dict[str, Any] = metrics[-1] if metrics else {}
     characters = state.step * config.training.batch_size * config.training.seq_length
     summary = Summary(
@@ -245,8 +291,8 @@ def read_record(path: Path, warn: Warn = ignore) -> Record:
         cell=config.model.cell,
         layers=config.model.layers,
         hidden=config.model.hidden_size,
-        parameters=field_of(document, "parameters"),
-        vocabulary=len(Vocabulary.from_json(field_of(document, "vocabulary"))),
+        parameters=layout.parameter_count(model_shape(config.model, len(vocabulary))),
+        vocabulary=len(vocabulary),
         step=state.step,
         epoch=last.get("epoch", 0.0),
         train_loss=last.get("train_loss"),
@@ -258,7 +304,6 @@ def read_record(path: Path, warn: Warn = ignore) -> Record:
         chars_per_second=round(characters / state.elapsed, 1) if state.elapsed else 0.0,
         status="running" if busy else "finished" if state.step >= state.total_steps else "stopped",
     )
-    facts = CorpusFacts.from_json(field_of(document, "corpus"))
     return Record(summary, config, facts, yardstick, state.total_steps, metrics, torn)
 
 

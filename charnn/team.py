@@ -54,6 +54,9 @@ FORWARDING = 0.3
 HERE = b"\0"
 """What a worker says at each meeting; anything else is why it cannot go on."""
 
+ANSWERED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that rank 0 answers for all."""
+
 
 class Team:
     """One rank of a team; this base class is a team of one."""
@@ -270,14 +273,14 @@ def forbid_nesting() -> None:
 
 @contextlib.contextmanager
 def _for_workers() -> Iterator[None]:
-    """Processes started meanwhile are deaf to SIGINT and SIGTERM from their first moment on, and use one BLAS thread.
+    """Processes started meanwhile are deaf to what rank 0 answers, from the start, and use one BLAS thread.
 
     Blocked signals stay blocked in a new process; here they arrive a moment later.
     """
     resource_tracker.ensure_running()  # multiprocessing would unblock the signals as it starts this one
     unset = [name for name in BLAS_THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ANSWERED)
     try:
         yield
     finally:

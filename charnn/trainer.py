@@ -12,7 +12,6 @@ import contextlib
 import itertools
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ import numpy as np
 from charnn.batches import scoring_chunks, scoring_streams
 from charnn.cells import Array
 from charnn.corpus import release
-from charnn.errors import DivergenceError, StorageError, printable
+from charnn.divergence import RolledBack, check, roll_back
+from charnn.errors import DivergenceError, StorageError
 from charnn.model import Carry, Masks, Workspace
 from charnn.optimizers import clip
 from charnn.run import TrainingRun, join
@@ -42,9 +42,6 @@ MAPPED = 1 << 24
 
 PLAN_SECONDS = 1.0
 """How long speed is measured before a time budget is turned into a number of steps."""
-
-BLOW_UP = 4.0
-"""A step's loss this many times that of blind guessing is a blow-up."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +71,7 @@ class Metrics:
     clipped: float
     chars_per_second: float
     elapsed_seconds: float
+    rollbacks: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class Validating:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint is on disk, or could not be written: then ``error`` says why, and training goes on."""
+    """A checkpoint is on disk; or, with an ``error``, something could not be written, and will be tried again."""
 
     step: int
     path: str
@@ -110,7 +108,7 @@ class Finished:
     saved: bool
 
 
-Record = Progress | Metrics | Validated | Validating | Saved | Finished
+Record = Progress | Metrics | Validated | Validating | Saved | RolledBack | Finished
 
 
 def train(
@@ -153,30 +151,40 @@ class Trainer:
         self.columns = share(self.team, training.batch_size)
         B = self.columns.stop - self.columns.start
         self.workspace = run.model.workspace(training.seq_length, B)
-        self.carry: Carry = [{name: array[self.columns] for name, array in layer.items()} for layer in run.carry]
+        self.carry = self._own_carry()
         # One message a step, so that ranks meet once: the gradient, then the loss and what rank 0 decided.
         self.message = self.team.buffer(run.model.size + 3, run.model.dtype)
         self.gradient = self.message[:-3]
         self.gradient_views = run.model.views(self.gradient)
         self._saved_at = time.monotonic()
-        self._saved_step = -1
         self._started = time.monotonic() - run.state.elapsed
-        self._last: tuple[float, float, bool] = (0.0, 0.0, False)
+        self._on_disk = run.state.step if run.state.reported == run.state.step else -1
 
     def train(self) -> Iterator[Record]:
         """Train until the plan is done or ``should_stop`` says so; saves at the end.
 
-        Raises DivergenceError, before the update, when loss or gradient are not finite or blow up, and StorageError
-        when the last save fails.
+        Raises DivergenceError, before the update, when loss or gradient are not finite or blow up and the configuration
+        does not say rollback, and StorageError when the last save fails.
         """
-        self._plan()
+        while True:
+            self._plan()
+            try:
+                yield from self._train_on()
+                return
+            except DivergenceError as error:
+                yield roll_back(self.run, self.team, error)
+                self.carry = self._own_carry()
+                self._on_disk = -1
+                yield from self._save()
+
+    def _train_on(self) -> Iterator[Record]:
         state = self.run.state
         stop = save = False
         while True:
             if state.reported < state.step and not stop:
                 stop = yield from self._report()
                 save = save or state.reported == state.val_step
-            done = state.step >= state.total_steps
+            done = state.step >= state.total_steps and state.reported == state.step
             if done:
                 self.run.finish_counting()
             if save or done or stop:
@@ -185,7 +193,11 @@ class Trainer:
                 break
             progress, stop, save = self._step()
             yield progress
-        yield Finished(state.step, stopped=not done, saved=self._saved_step == state.step)
+        yield Finished(state.step, stopped=not done, saved=self.run.saved_step == state.step)
+
+    def _own_carry(self) -> Carry:
+        """The streams of this rank out of the carry of all."""
+        return [{name: array[self.columns] for name, array in layer.items()} for layer in self.run.carry]
 
     # One step
 
@@ -197,13 +209,14 @@ class Trainer:
             release(batches.ids)
         scale = 1 / (batches.batch_size * batches.seq_length)
         masks = self._masks(x.shape[0])
-        total, carry = run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, scale, masks)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is caught below
+            total, carry = run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, scale, masks)
         message[-3:] = total * scale, self._rank0(self.should_stop), self._rank0(self._save_due)
         self.team.sum(message)
         loss, stop, save = (float(value) for value in message[-3:])
-        self._check_finite(loss)
+        check(run, loss, self.gradient)
         norm, clipped = clip(self.gradient, config.optimization.clip_norm, config.optimization.clip_value)
-        rate = run.schedule.rate(state.step, state.total_steps, batches.chunks_per_epoch)
+        rate = run.schedule.rate(state.step, state.total_steps, batches.chunks_per_epoch) * 0.5**state.rollbacks
         run.optimizer.update(run.model.vector, self.gradient, rate, state.step)
         run.model.pack()
         state.step += 1
@@ -213,7 +226,7 @@ class Trainer:
         state.summed_steps += 1
         state.clipped_steps += clipped
         state.elapsed = time.monotonic() - self._started
-        self._last = (rate, norm, clipped)
+        state.learning_rate, state.grad_norm = rate, norm
         progress = Progress(state.step, state.total_steps, self._epoch(), loss, rate, norm, clipped, state.elapsed)
         return progress, stop > 0, save > 0
 
@@ -240,20 +253,6 @@ class Trainer:
             masks.append(kept * keep)
         return masks
 
-    def _check_finite(self, loss: float) -> None:
-        guessing = math.log(len(self.run.vocabulary))
-        blown_up = not loss <= BLOW_UP * max(guessing, 1.0)  # true for nan, too
-        if not blown_up and math.isfinite(float(np.dot(self.gradient, self.gradient))):
-            return
-        what = f"the loss is {loss:.4g}, blind guessing {guessing:.2f}" if blown_up else "a gradient is not finite"
-        raise self._diverged(f"at step {self.run.state.step + 1}: {what}")
-
-    def _diverged(self, where: str) -> DivergenceError:
-        return DivergenceError(
-            f"training diverged {where}",
-            f"try a lower --lr or a smaller --clip; the last checkpoint in {printable(str(self.run.path))} is good",
-        )
-
     def _epoch(self) -> float:
         position = self.run.state.position
         return position.epoch + position.chunk / self.run.batches.chunks_per_epoch
@@ -270,15 +269,14 @@ class Trainer:
             val_loss = yield from self._validate()
             if val_loss is None:
                 return True
-            if not math.isfinite(val_loss):
-                raise self._diverged(f"by step {state.step}: the validation loss is {val_loss}")
+            check(self.run, val_loss)
             best = state.best_val_loss is None or val_loss < state.best_val_loss
             if best:
                 state.best_val_loss, state.best_step = val_loss, state.step
             state.val_loss, state.val_step = val_loss, state.step
             yield Validated(state.step, val_loss, best)
         if validate or last or state.step % state.log_every == 0:
-            yield self._log(val_loss)
+            yield from self._log(val_loss)
         state.reported = state.step
         if validate:
             self._correct_plan()
@@ -297,7 +295,8 @@ class Trainer:
             if length not in workspaces:
                 workspaces[length] = model.workspace(length, columns.stop - columns.start)
             carry = reset(carry, chunk.cold[columns])
-            losses, carry = model.losses(chunk.x[:, columns], chunk.y[:, columns], carry, workspaces[length])
+            with np.errstate(over="ignore", invalid="ignore"):
+                losses, carry = model.losses(chunk.x[:, columns], chunk.y[:, columns], carry, workspaces[length])
             scored = chunk.scored[:, columns]
             sums[:2] += losses[scored].sum(dtype=np.float64), scored.sum()
             told = np.array([float(self._rank0(self.should_stop))])
@@ -310,10 +309,9 @@ class Trainer:
         self.team.sum(sums)
         return float(sums[0] / sums[1])
 
-    def _log(self, val_loss: float | None) -> Metrics:
-        """One line of metrics.jsonl; the sums begin anew."""
+    def _log(self, val_loss: float | None) -> Iterator[Record]:
+        """One line of metrics.jsonl; the sums begin anew. A line that cannot be written waits for better times."""
         state = self.run.state
-        rate, norm, _ = self._last
         state.elapsed = time.monotonic() - self._started
         characters = state.summed_steps * self.run.batches.batch_size * self.run.batches.seq_length
         metrics = Metrics(
@@ -321,22 +319,23 @@ class Trainer:
             epoch=round(self._epoch(), 6),
             train_loss=state.loss_sum / state.summed_steps,
             val_loss=val_loss,
-            learning_rate=rate,
-            grad_norm=norm,
+            learning_rate=state.learning_rate,
+            grad_norm=state.grad_norm,
             clipped=state.clipped_steps / state.summed_steps,
             chars_per_second=round(characters / max(1e-9, state.elapsed - state.timed), 1),
             elapsed_seconds=round(state.elapsed, 3),
+            rollbacks=state.rollbacks,
         )
         state.loss_sum, state.summed_steps, state.clipped_steps, state.timed = 0.0, 0, 0, state.elapsed
+        yield metrics
         if self.team.rank == 0:
-            line = json.dumps(metrics.__dict__) + "\n"
             try:
-                with self.run.metrics_path.open("ab") as file:
-                    file.write(line.encode())
-            except OSError as error:
-                raise StorageError(f"cannot write {printable(str(self.run.metrics_path))}: {error.strerror}") from error
-            state.metrics_length += len(line)
-        return metrics
+                self.run.metrics.append(metrics.__dict__)
+                self._warned = False
+            except StorageError as error:
+                if not self._warned:
+                    yield Saved(state.step, "", error.message)
+                self._warned = True
 
     # Plans
 
@@ -411,21 +410,31 @@ class Trainer:
     def _save(self, last: bool = False) -> Iterator[Record]:
         """Gather the carry of all ranks and let rank 0 write. Only a failure of the last save is an error."""
         run, state = self.run, self.run.state
+        if self._on_disk == state.step:
+            return
         streams = run.config.training.batch_size
         run.carry = [{name: gather(self.team, array, streams) for name, array in layer.items()} for layer in self.carry]
         self._saved_at = time.monotonic()
         if self.team.rank:
             return
         try:
-            _sync(run.metrics_path)
             path = run.save()
         except StorageError as error:
             if last:
-                raise
-            yield Saved(state.step, "", error.message)
+                raise StorageError(
+                    f"{error.message}; {self._last_good()}", "make room, then go on with --resume"
+                ) from error
+            yield Saved(state.step, "", f"{error.message}; {self._last_good()}")
+            return
+        try:
+            run.prune()
+        except StorageError as error:
+            yield Saved(state.step, str(path), error.message)
         else:
-            self._saved_step = state.step
             yield Saved(state.step, str(path))
+
+    def _last_good(self) -> str:
+        return f"the last good checkpoint is of step {self.run.saved_step}"
 
 
 def reset(carry: Carry, cold: Array) -> Carry:
@@ -433,15 +442,3 @@ def reset(carry: Carry, cold: Array) -> Carry:
     if not cold.any():
         return carry
     return [{name: np.where(cold[:, None], np.zeros_like(a), a) for name, a in layer.items()} for layer in carry]
-
-
-def _sync(path: os.PathLike[str]) -> None:
-    """Bring the metrics to disk before the checkpoint that counts their bytes."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise StorageError(f"cannot write {printable(str(path))}: {error.strerror}") from error

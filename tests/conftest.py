@@ -5,9 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("charnn", deadline=None, derandomize=True)  # the same examples every time, however slow
+settings.load_profile("charnn")
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Where a text may be written."""
     return tmp_path / "text.txt"
+
+
+@pytest.fixture
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the waiting for the disk, for tests of many short runs; what it is good for is tested elsewhere."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)

@@ -350,7 +350,7 @@ some_settings = st.lists(st.sampled_from(sorted(OPTIONS)), max_size=6, unique=Tr
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some_settings)
 def test_a_configuration_comes_back_from_yaml_and_from_json(tmp_path: Path, chosen: dict[str, Any]) -> None:
     try:

@@ -187,13 +187,13 @@ def test_the_same_seed_draws_the_same_weights_and_another_one_others(cell: str) 
 
 
 @variants
-def test_biases_start_at_zero_but_where_the_cell_says_otherwise(cell: str, activation: str) -> None:
+def test_biases_start_at_zero_but_those_of_forget_gates(cell: str, activation: str) -> None:
     model = initialised(cell, activation)
     order = model.cell.torch_gates or model.cell.gates
     arrays = model.state_dict()
     for layer in range(2):
         for gate, bias in zip(order, arrays[f"rnn.bias_ih_l{layer}"].reshape(len(order), -1), strict=True):
-            assert (bias == find_cell(cell).bias.get(gate, 0)).all()
+            assert (bias == (1 if gate in find_cell(cell).forget_gates else 0)).all()
         assert not arrays[f"rnn.bias_hh_l{layer}"].any()
     assert not arrays["out.bias"].any()
 
@@ -202,6 +202,13 @@ def test_the_forget_gate_of_the_lstm_starts_open() -> None:
     arrays = initialised("lstm").state_dict()
     i, f, g, o = arrays["rnn.bias_ih_l1"].reshape(4, 40)
     assert (f == 1).all() and not i.any() and not g.any() and not o.any()
+
+
+def test_the_bias_of_the_forget_gate_is_an_option() -> None:
+    model = CharRNN(Shape(5, "lstm", hidden_size=4))
+    model.initialise(1, forget_bias=-2.0)
+    f = model.state_dict()["rnn.bias_ih_l0"].reshape(4, 4)[1]
+    assert (f == -2).all()
 
 
 def test_only_a_rectified_cell_starts_from_the_identity() -> None:

@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from charnn.cli.signals import StopSignals
 
 TEXT = "she sells sea shells by the sea shore; the shells she sells are sea shells, I am sure.\n" * 60
 HIDE, SHOW, ENTER, LEAVE = b"\x1b[?25l", b"\x1b[?25h", b"\x1b[?1049h", b"\x1b[?1049l"
@@ -70,16 +73,31 @@ def test_a_signal_restores_the_terminal(tmp_path: Path, number: signal.Signals, 
     assert terminal.restored() and b"go on: charnn train --resume" in terminal.written
 
 
-def test_an_impatient_second_interrupt_restores_the_terminal(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, "--steps", "1000000")
-    terminal.read_until(b"of 1,000,000")
-    terminal.process.send_signal(signal.SIGSTOP)  # so that both arrive before the next step
-    terminal.process.send_signal(signal.SIGINT)
-    terminal.process.send_signal(signal.SIGTERM)
-    terminal.process.send_signal(signal.SIGCONT)
-    terminal.process.send_signal(signal.SIGINT)
-    assert terminal.end() in (130, 143)
-    assert terminal.restored()
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[StopSignals, list[object]]]:
+    """Signals as they arrive in this process, and what is done about them, in order."""
+    done: list[object] = []
+    monkeypatch.setattr("charnn.cli.signals.os._exit", done.append)
+    monkeypatch.setattr("charnn.cli.signals.os.kill", lambda pid, number: done.append(number))
+    with StopSignals() as signals:
+        signals.restore, signals.back = lambda: done.append("restore"), lambda: done.append("back")
+        yield signals, done
+
+
+def test_a_second_interrupt_restores_the_terminal_and_quits(told: tuple[StopSignals, list[object]]) -> None:
+    signals, done = told
+    signal.raise_signal(signal.SIGINT)
+    assert signals() and not done
+    signal.raise_signal(signal.SIGINT)
+    assert done == ["restore", 130]
+
+
+def test_suspending_gives_the_terminal_back_for_a_while(told: tuple[StopSignals, list[object]]) -> None:
+    signals, done = told
+    for _ in range(2):
+        signal.raise_signal(signal.SIGTSTP)
+    assert done == 2 * ["restore", signal.SIGTSTP, "back"]
+    assert not signals()
 
 
 def test_divergence_restores_the_terminal(tmp_path: Path) -> None:

@@ -47,7 +47,6 @@ def scratch() -> Any:
 # Decoding
 
 
-@settings(deadline=None)
 @given(
     st.text(min_size=1, max_size=20),
     st.integers(1, 7),
@@ -176,7 +175,7 @@ def test_a_codec_that_is_no_plain_encoding_is_refused(file: Path, encoding: str)
 # Normal forms
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.one_of(tricky, st.text(min_size=1, max_size=20)), st.integers(1, 9), st.sampled_from(["nfc", "nfd"]))
 def test_normalizing_block_by_block_equals_normalizing_the_whole(
     scratch: Path, text: str, block_size: int, normalize: str

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import pty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from rich.cells import cell_len
@@ -35,7 +38,7 @@ class Screen(io.StringIO):
         return True
 
 
-def console(file: io.StringIO, width: int = 80, height: int = 24, **more: object) -> PlainConsole:
+def console(file: TextIO, width: int = 80, height: int = 24, **more: object) -> PlainConsole:
     environment = {"TERM": "xterm-256color", **more}
     return PlainConsole(file=file, width=width, height=height, legacy_windows=False, _environ=environment)  # type: ignore[arg-type]
 
@@ -235,6 +238,20 @@ def test_the_screen_and_the_cursor_are_restored_on_an_exception(run: TrainingRun
     assert written.count(ENTER) == written.count(LEAVE) == (0 if quiet else 1)
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_terminal_can_be_left_and_entered_again_at_any_moment(run: TrainingRun, quiet: bool) -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, "w") as file, Display(run, quiet, console(file)) as display:  # noqa: PTH123
+        os.read(ours, 4096)
+        display.leave()
+        left = os.read(ours, 4096).decode()
+        display.enter()
+        entered = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert left == ("" if quiet else LEAVE) + SHOW_CURSOR
+    assert entered == ("" if quiet else ENTER) + "\x1b[?25l"
+
+
 def test_quiet_is_a_single_line(run: TrainingRun) -> None:
     screen, now = Screen(), [0.0]
     with Display(run, True, console(screen, 100), lambda: now[0]) as display:
@@ -280,7 +297,7 @@ def test_a_resumed_run_shows_its_past(run: TrainingRun) -> None:
     for _ in Trainer(run).train():
         pass
     run.close()
-    with resume(path, flat_settings({"steps": 60})) as again:
+    with resume(path, [flat_settings({"steps": 60})]) as again:
         course = Course(again)
         assert [step for step, _ in course.validations] == [10, 20, 30, 40]
         assert course.losses.steps[-1] == 40

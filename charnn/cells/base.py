@@ -28,7 +28,6 @@ the factor 1/2 costs nothing where the layer folds it into the weights. Gradient
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -70,8 +69,8 @@ class Cell:
     keeps: ClassVar[tuple[str, ...]] = ()
     """Arrays (B, H) that forward writes for backward."""
 
-    bias: ClassVar[Mapping[str, float]] = {}
-    """Where a gate's bias starts, if not at 0."""
+    forget_gates: ClassVar[tuple[str, ...]] = ()
+    """Gates that keep memory when open; their bias starts at ``forget_bias``, all others at 0."""
 
     activations: ClassVar[tuple[str, ...]] = ()
     """The nonlinearities to choose from, the default first; empty where there is no choice."""

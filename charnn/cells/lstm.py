@@ -15,7 +15,8 @@ Backward, with dh and dc the gradients of the loss with respect to h and c:
     dc_prev = dc f                                              the path without a squashing function: where f stays
                                                                 near 1, the gradient survives many steps
 
-The forget gate's bias starts at 1, so that memory is kept until the network learns to let go (Jozefowicz et al. 2015).
+The forget gate's bias may start at 1 (``forget_bias``), so that memory is kept until the network learns to let go
+(Jozefowicz et al. 2015).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class LSTM(Cell):
     sigmoids = 3
     state = ("h", "c")
     keeps = ("tanh_c",)
-    bias = {"f": 1.0}  # noqa: RUF012
+    forget_gates = ("f",)
     torch_name = "LSTM"
     torch_gates = ("i", "f", "g", "o")
 

@@ -9,19 +9,31 @@ import contextlib
 import difflib
 import errno
 import importlib
+import io
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
+from charnn.cli import streams
 from charnn.errors import CharnnError, printable
+
+LONGEST_LINE = 1000
+"""Characters of one line of a message: a screen of eighty columns shows no more together with the rest."""
 
 COMMANDS = {
     "train": "Train a network on a text.",
     "sample": "Let a trained network write.",
     "inspect": "Loss curves and facts of runs.",
     "runs": "A table of the runs there are.",
+    "score": "How well a model predicts a text, character by character.",
+    "neurons": "What single units respond to.",
+    "gradients": "How far gradients reach back through time.",
+    "compare": "Cells of equal size, trained equally long.",
+    "bench": "How fast charnn is on this machine.",
     "completion": "Tab completion for bash, zsh and fish.",
 }
 """Every command with the first line of its help; the module has the command's name."""
@@ -34,8 +46,32 @@ Examples:
 """
 
 
+class Refused(Exception):
+    """An OSError on its way out; click would turn that of a reader who went away into exit code 1."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+@contextlib.contextmanager
+def _past_click() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Refused(error) from error
+
+
 class Commands(click.Group):
     """Commands by name, imported when needed; a near miss is suggested."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _past_click():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _past_click():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -76,6 +112,8 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; every failure is told on standard error in at most a screen."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries to their programmers
     try:
         code = main.main(list(arguments), prog_name="charnn", standalone_mode=False)
         sys.stdout.flush()
@@ -94,35 +132,41 @@ def _report(error: Exception) -> int:
     if isinstance(error, click.Abort):
         return 130
     if isinstance(error, click.ClickException):
-        error.show(sys.stderr)
+        shown = io.StringIO()
+        error.show(shown)
+        tell(shown.getvalue().rstrip())
         return error.exit_code
     if isinstance(error, CharnnError):
         tell(f"Error: {error.message}")
         if error.hint:
             tell(f"  {error.hint}")
         return error.exit_code
-    if isinstance(error, OSError):
-        return _report_os_error(error)
+    if isinstance(error, OSError | Refused):
+        return _report_os_error(error.error if isinstance(error, Refused) else error)
     if isinstance(error, MemoryError):
         tell("Error: not enough memory")
         tell("  try a smaller --hidden, --batch-size or --seq-length")
         return 6
-    tell(f"Error: a bug in charnn: {type(error).__name__}: {printable(str(error))[:300]}")
+    tell(f"Error: a bug in charnn: {type(error).__name__}: {error}")
     tell("  run again with CHARNN_DEBUG=1 to see where, and report it")
     return 1
 
 
 def _report_os_error(error: OSError) -> int:
+    streams.abandon_output()
     if isinstance(error, BrokenPipeError) or error.errno == errno.EPIPE:
-        # The reader is gone: nothing is left to say, nor to flush when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    where = f": {printable(str(error.filename))}" if error.filename else ""
+        return 141  # the reader is gone: nothing is left to say
+    where = f": {error.filename}" if error.filename else ""
     tell(f"Error: {error.strerror or error}{where}")
     return 6
 
 
 def tell(message: str) -> None:
-    """A note or an error, to standard error; a standard error that is gone is no reason to fail."""
+    """A note or an error, to standard error, on lines that cannot control a terminal.
+
+    A standard error that is gone is no reason to fail.
+    """
+    lines = [printable(line) for line in message.split("\n")]
+    shown = [line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ..." for line in lines]
     with contextlib.suppress(OSError):
-        click.echo(message, err=True)
+        click.echo("\n".join(shown), err=True)

@@ -9,17 +9,23 @@ from charnn.cli.options import ExamplesFirst
 SHELLS = ("bash", "zsh", "fish")
 
 EPILOG = """\b
-Examples, each a line for the shell's startup file:
-  eval "$(charnn completion bash)"      # ~/.bashrc
-  eval "$(charnn completion zsh)"       # ~/.zshrc, after compinit
-  charnn completion fish | source       # ~/.config/fish/config.fish
+Examples:
+  charnn completion bash
+  charnn completion fish
 """
 
 
 @click.command("completion", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> None:
-    """Completion of commands, options, runs and presets with the Tab key, for SHELL."""
+    """A script that lets the Tab key complete commands, options, runs and presets in SHELL.
+
+    \b
+    A line for the shell's startup file:
+      ~/.bashrc                    eval "$(charnn completion bash)"
+      ~/.zshrc, after compinit     eval "$(charnn completion zsh)"
+      ~/.config/fish/config.fish   charnn completion fish | source
+    """
     from click.shell_completion import get_completion_class
 
     from charnn.cli import main

@@ -47,6 +47,7 @@ FLAGS = {
     "Records": {
         "--validate-every": "validate_every",
         "--checkpoint-every": "checkpoint_every",
+        "--on-divergence": "on_divergence",
     },
 }
 """Flags of ``charnn train`` by group, and the option each one sets. All other options are reached with --set."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,8 @@ from charnn.errors import CorpusError, StorageError, UnknownCharacters, printabl
 
 SEPARATOR = "-" * 20
 """The line between several samples."""
+
+MAX_PROMPT = 2**24
 
 EPILOG = """\b
 Examples:
@@ -48,7 +51,7 @@ def command(run: str | None, prompt: str, seed: int | None, count: int, unknown:
     from charnn.sampler import Sampling, generate
     from charnn.snapshot import load_snapshot, newest_run
 
-    settings = Sampling(**options)
+    settings = Sampling(**options | {"stop": tuple(map(_as_utf_8, options["stop"]))})
     text = _prompt(prompt)
     loaded = load_snapshot(Path(run) if run else newest_run(), _warn, best)
     if missing := loaded.vocabulary.unknown(text):
@@ -81,10 +84,13 @@ def command(run: str | None, prompt: str, seed: int | None, count: int, unknown:
 def _prompt(argument: str) -> str:
     """The prompt itself, or what the file or standard input that it names holds."""
     if argument != "-" and not argument.startswith("@"):
-        return argument
+        return _as_utf_8(argument)
     name = "standard input" if argument == "-" else argument[1:]
     try:
-        data = sys.stdin.buffer.read() if argument == "-" else Path(name).read_bytes()
+        with sys.stdin.buffer if argument == "-" else Path(name).open("rb") as file:
+            data = file.read(MAX_PROMPT + 1)
+        if len(data) > MAX_PROMPT:
+            raise CorpusError(f"the prompt in {printable(name)} is longer than {MAX_PROMPT:,} bytes")
         return data.decode("utf-8")
     except FileNotFoundError as error:
         raise CorpusError(f"there is no prompt file {printable(name)}") from error
@@ -92,6 +98,14 @@ def _prompt(argument: str) -> str:
         raise CorpusError(f"the prompt in {printable(name)} is not UTF-8 at byte {error.start}") from error
     except OSError as error:
         raise StorageError(f"cannot read the prompt from {printable(name)}: {error.strerror}") from error
+
+
+def _as_utf_8(word: str) -> str:
+    """A word of the command line read as UTF-8, as all text is, whatever the locale says; else as it came."""
+    try:
+        return os.fsencode(word).decode("utf-8")
+    except UnicodeError:
+        return word
 
 
 def _unknown(characters: str) -> UnknownCharacters:

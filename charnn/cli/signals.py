@@ -1,14 +1,25 @@
-"""Signals enter, a flag leaves: Ctrl-C and SIGTERM ask training to save and stop; a second Ctrl-C quits at once."""
+"""Signals enter, a flag leaves: Ctrl-C, SIGTERM and a closed terminal ask training to save and stop.
+
+A second Ctrl-C quits at once.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
+from charnn.errors import CharnnError
+
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FORCED_EXIT = 130
+
+
+class Stopped(CharnnError):
+    """A signal came while there was nothing to save yet."""
 
 
 def _nothing() -> None:
@@ -16,7 +27,7 @@ def _nothing() -> None:
 
 
 class StopSignals:
-    """While entered, SIGINT and SIGTERM set ``received`` instead of ending the process.
+    """While entered, the signals above set ``received`` instead of ending the process.
 
     A signal that was inherited as ignored (nohup, a shell's background job) stays ignored. ``restore`` leaves the
     terminal as it was: it is called before the second SIGINT quits, and before Ctrl-Z suspends; ``back`` undoes it.
@@ -27,9 +38,15 @@ class StopSignals:
         self.restore: Callable[[], None] = _nothing
         self.back: Callable[[], None] = _nothing
         self._before: dict[int, Any] = {}
+        self._interrupting = False
+        self._interrupts = 0
 
     def __enter__(self) -> StopSignals:
-        handlers = {signal.SIGINT: self._receive, signal.SIGTERM: self._receive, signal.SIGTSTP: self._suspend}
+        self._arrivals, arrivals = os.pipe()
+        for end in (self._arrivals, arrivals):
+            os.set_blocking(end, False)
+        self._wakeup = signal.set_wakeup_fd(arrivals, warn_on_full_buffer=False), arrivals
+        handlers = {**dict.fromkeys(HANDLED, self._receive), signal.SIGTSTP: self._suspend}
         for number, handler in handlers.items():
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, handler)
@@ -40,21 +57,52 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        before, arrivals = self._wakeup
+        signal.set_wakeup_fd(before)
+        os.close(arrivals)
+        os.close(self._arrivals)
 
     def __call__(self) -> bool:
         """Whether to stop."""
         return self.received is not None
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[Callable[[], None]]:
+        """While there is nothing to save, a signal raises Stopped, even out of a read that waits for its writer.
+
+        What the context gives does the same when called: for code in which an exception out of nowhere gets lost.
+        """
+        self._interrupting = True
+        try:
+            yield self._raise_if_received
+        finally:
+            self._interrupting = False
 
     @property
     def exit_code(self) -> int:
         """128 and the signal's number, as shells have it; 0 if none came."""
         return 0 if self.received is None else 128 + self.received
 
+    def _raise_if_received(self) -> None:
+        if self.received is not None:
+            raise Stopped("stopped before there was anything new to save")
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
-            self.restore()
-            os._exit(FORCED_EXIT)
-        self.received = number
+        """Python calls this between two of its instructions, and once for all that arrived during a long product.
+
+        So arrivals are counted where the kernel delivers them: that is what the pipe is for.
+        """
+        with contextlib.suppress(BlockingIOError):
+            self._interrupts += os.read(self._arrivals, 4096).count(signal.SIGINT)
+        if number == signal.SIGINT and (self.received is not None or self._interrupts > 1):
+            try:
+                self.restore()
+            finally:
+                os._exit(FORCED_EXIT)
+        first = self.received is None
+        self.received = self.received or number
+        if first and self._interrupting:
+            self._raise_if_received()
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
         """Ctrl-Z: give the shell its terminal, stop, and go on here when brought back to the foreground."""

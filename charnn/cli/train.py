@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ from charnn.cli.options import (
     config_flags,
     flag_settings,
 )
-from charnn.cli.signals import StopSignals
+from charnn.cli.signals import Stopped, StopSignals
 from charnn.config import Resolved, Setting, parse_assignment, read_file, resolve
-from charnn.errors import CharnnError, ConfigError
+from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charnn.run import TrainingRun
     from charnn.team import Team
+    from charnn.terminal.training import Display
 
 EPILOG = """\b
 Examples:
@@ -75,7 +77,7 @@ def command(
     if resume is not None:
         if out or init_from or dry_run:
             raise ConfigError("--resume goes without --out, --init-from and --dry-run")
-        return _train(lambda stop, ranks: _resume(Path(resume), layers, corpus, ranks), quiet)
+        return _train(lambda stop, ranks: _resume(Path(resume), layers, corpus, stop, ranks), quiet)
     resolved = resolve(*layers)
     if not corpus:
         raise ConfigError("no text to train on", "charnn train TEXT, or charnn train --resume RUN")
@@ -89,20 +91,12 @@ def _ranks(number: int) -> dict[str, Setting]:
     return {"training.workers": Setting(number, "mpiexec")} if number > 1 else {}
 
 
-class _Stopped(CharnnError):
-    """A signal came while the text was being read: there is nothing to save yet."""
-
-
 def _create(
-    resolved: Resolved, corpus: tuple[str, ...], out: str | None, init_from: str | None, signals: StopSignals
+    resolved: Resolved, corpus: tuple[str, ...], out: str | None, init_from: str | None, stop: Callable[[], None]
 ) -> TrainingRun:
     from charnn import run as runs
     from charnn import snapshot
     from charnn.terminal.training import reading_progress
-
-    def stop() -> None:
-        if signals():
-            raise _Stopped("stopped before training began; nothing was kept")
 
     initial = None if init_from is None else snapshot.load_snapshot(Path(init_from), warn=_warn)
     with reading_progress() as progress:
@@ -118,13 +112,15 @@ def _create(
         )
 
 
-def _resume(path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...], ranks: int) -> TrainingRun:
+def _resume(
+    path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...], stop: Callable[[], None], ranks: int
+) -> TrainingRun:
     from charnn import run as runs
 
-    return runs.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn)
+    return runs.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn, stop=stop)
 
 
-def _train(opened: Callable[[StopSignals, int], TrainingRun], quiet: bool) -> int:
+def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool) -> int:
     """Train on all ranks: rank 0 opens the run and shows it, the others of an MPI job only share the work."""
     from charnn.team import world
     from charnn.trainer import work
@@ -137,27 +133,44 @@ def _train(opened: Callable[[StopSignals, int], TrainingRun], quiet: bool) -> in
             return signals.exit_code
         run = None
         try:
-            run = opened(signals, team.size)
-        except _Stopped as stopped:
+            with signals.interrupting() as stop:
+                run = opened(stop, team.size)
+        except Stopped as stopped:
             tell(stopped.message)
             return signals.exit_code
         finally:
             if run is None:
                 team.tell("")
         with team.together():
-            _show(run, signals, team, quiet)
-        return signals.exit_code
+            stopped_early = _show(run, signals, team, quiet)
+        return signals.exit_code if stopped_early else 0
 
 
-def _show(run: TrainingRun, signals: StopSignals, team: Team, quiet: bool) -> None:
-    """Train before the reader's eyes, and say what to do next."""
+@contextlib.contextmanager
+def _unobserved(display: Display) -> Iterator[Display]:
+    """Enter and leave the display; a terminal that is gone, or a log that is full, is no reason to stop training."""
+    with contextlib.suppress(OSError):
+        display.__enter__()
+    try:
+        yield display
+    finally:
+        with contextlib.suppress(OSError):
+            display.close()
+
+
+def _show(run: TrainingRun, signals: StopSignals, team: Team, quiet: bool) -> bool:
+    """Train before the reader's eyes, and say what to do next. Whether training was stopped before its end."""
     from charnn.terminal.training import Display
-    from charnn.trainer import train
+    from charnn.trainer import Finished, train
 
-    with run, Display(run, quiet) as display:
+    stopped_early = False
+    with run, _unobserved(Display(run, quiet)) as display:
         signals.restore, signals.back = display.leave, display.enter
         for record in train(run, signals, team if team.size > 1 else None):
-            display.show(record)
+            with contextlib.suppress(OSError):
+                display.show(record)
+            stopped_early = isinstance(record, Finished) and record.stopped
+    return stopped_early
 
 
 def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:

@@ -6,6 +6,7 @@ not UTF-8, and whether the screen can be drawn anew.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 
@@ -19,6 +20,10 @@ class PlainConsole(Console):
     def encoding(self) -> str:
         """That of the stream, or ASCII where the locale says so."""
         return super().encoding if locale_is_utf8(os.environ) else "ascii"
+
+    def on_broken_pipe(self) -> None:
+        """Training goes on without its reader, and other commands end as the command line decides."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def output_console() -> Console:

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from charnn.folder import read_metrics
+from charnn.divergence import RolledBack
+from charnn.metrics import read_metrics
 from charnn.run import TrainingRun
 from charnn.trainer import Metrics, Progress, Record, Saved, Validated, Validating
 
@@ -89,7 +90,7 @@ class Course:
 
     def _remember(self) -> None:
         """The curves of earlier sittings, as the metrics have them."""
-        for line in read_metrics(self.run.metrics_path)[0] if self.run.state.step else []:
+        for line in read_metrics(self.run.metrics.path)[0] if self.run.state.step else []:
             step = line["step"]
             self.losses.add(step, line["train_loss"])
             self.gradients.add(step, line["grad_norm"])
@@ -109,6 +110,11 @@ class Course:
             self.activity = ""
         elif isinstance(record, Saved) and not record.error:
             self.saved_step = record.step
+        elif isinstance(record, RolledBack):
+            self.notice = (
+                f"Warning: {record.reason}; going on from step {record.to_step:,} "
+                f"with the learning rate halved (rollback {record.rollbacks})"
+            )
         elif isinstance(record, Saved):
             self.notice = f"Warning: {record.error}; training goes on and will try again"
 

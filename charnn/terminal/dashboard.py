@@ -89,8 +89,9 @@ class _Page:
 
     def stacked(self, rows: int) -> Lines:
         figures: list[RenderableType] = [self.progress(self.width), *self.figures()]
-        sample = self.sample(min(4, max(0, rows - len(figures) - LEAST_CHART - 3)))
-        chart = rows - len(figures) - len(sample)
+        room = rows - len(figures)
+        sample = self.sample(min(4, room // 4)) if room >= LEAST_CHART + 5 else []
+        chart = room - len(sample)
         drawn = self.chart(loss_chart(self.course), self.width, chart) if chart >= LEAST_CHART else []
         return [*drawn, *self.drawn([*figures, *sample]), *self.blank(max(0, chart - len(drawn)))]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from charnn.divergence import RolledBack
 from charnn.run import TrainingRun
 from charnn.terminal import words
 from charnn.terminal.console import can_redraw, notes_console
@@ -36,8 +38,8 @@ SHARE = 0.005
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines, at least; validations always get theirs."""
 
-ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h\x1b[?25l", b"\x1b[?1049l\x1b[?25h"
-"""The other screen without a cursor, and back."""
+ENTER_SCREEN, LEAVE_SCREEN = b"\x1b[?1049h", b"\x1b[?1049l"
+HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
 class Display:
@@ -84,17 +86,18 @@ class Display:
 
     def leave(self) -> None:
         """The terminal as it was, at once and from anywhere, a signal handler included."""
-        self._write(LEAVE_SCREEN)
+        self._write(LEAVE_SCREEN, SHOW_CURSOR)
 
     def enter(self) -> None:
         """Back to the picture after ``leave``."""
-        self._write(ENTER_SCREEN if not self.quiet else b"\x1b[?25l")
+        self._write(ENTER_SCREEN, HIDE_CURSOR)
         self._next_refresh = self.clock()
 
-    def _write(self, codes: bytes) -> None:
+    def _write(self, screen: bytes, cursor: bytes) -> None:
+        """Straight to the terminal: the stream may be in the middle of a write."""
         if self._live is not None:
             with contextlib.suppress(OSError, ValueError):
-                os.write(self.console.file.fileno(), codes if not self.quiet else codes[-6:])
+                os.write(self.console.file.fileno(), cursor if self.quiet else screen + cursor)
 
     def show(self, record: Record) -> None:
         """Take one record into the picture."""
@@ -103,7 +106,7 @@ class Display:
             self._draw_sample(record.step)
         if isinstance(record, Metrics) and self._live is None:
             self._line(record)
-        elif isinstance(record, Saved) and record.error and self._live is None:
+        elif isinstance(record, Saved | RolledBack) and self.course.notice and self._live is None:
             self._say(one_line(self.course.notice))
         elif isinstance(record, Finished):
             self._end(record)
@@ -135,14 +138,15 @@ class Display:
         course, latest, val_loss = self.course, self.course.latest, self.run.state.val_loss
         if latest is None:
             return Text()
-        parts = [f"{latest.step / max(1, latest.total_steps):4.0%}", f"epoch {latest.epoch:.2f}"]
+        parts = [f"{latest.step / max(1, latest.total_steps):4.0%}"]
+        if course.left is not None:
+            parts.append(f"{words.duration(course.left)} left")
         parts.append(f"loss {course.loss.mean:.3f}")
         if val_loss is not None:
             parts.append(f"val {words.judged(val_loss, self.run.yardstick)}")
-        if course.left is not None:
-            parts += [f"{words.count(course.speed)}/s", f"{words.duration(course.left)} left"]
-        if course.activity:
-            parts.append(course.activity)
+        parts.append(course.activity or f"epoch {latest.epoch:.2f}")
+        if course.speed:
+            parts.append(f"{words.count(course.speed)}/s")
         return Text("  ".join(parts), no_wrap=True, overflow="crop")
 
     def _line(self, record: Metrics) -> None:
@@ -167,7 +171,7 @@ class Display:
         self._say(self._ending(record))
 
     def _ending(self, record: Finished) -> str:
-        run, state = one_line(str(self.run.path)), self.run.state
+        run, state = one_line(shlex.quote(str(self.run.path))), self.run.state
         if record.stopped:
             return f"Stopped at step {record.step:,}; everything is saved.\n  go on: charnn train --resume {run}"
         lines = [f"Done: {record.step:,} steps in {words.duration(state.elapsed)}."]

@@ -1,0 +1,108 @@
+"""charnn compare: a text and some cells enter; equally large networks, trained equally long, leave side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charnn.cli import tell
+from charnn.cli.options import ExamplesFirst
+from charnn.cli.signals import StopSignals
+from charnn.config import KEYS, Setting, cell_names, parse_assignment
+from charnn.errors import ConfigError, printable
+
+if TYPE_CHECKING:
+    from charnn.insight.compare import Comparison
+
+EPILOG = """\b
+Examples:
+  charnn compare corpus.txt --parameters 200000 --budget 5m
+  charnn compare corpus.txt --cell vanilla --cell lstm --set model.layers=1
+  charnn compare --resume runs/corpus-compare-1
+"""
+
+
+@click.command("compare", cls=ExamplesFirst, epilog=EPILOG)
+@click.argument("corpus", nargs=-1, type=click.Path())
+@click.option("--cell", "cells", multiple=True, type=click.Choice(cell_names()), help="A contestant.  [default: all]")
+@click.option("--parameters", type=click.IntRange(1), default=200_000, show_default=True, help="Of each network.")
+@click.option("--budget", metavar="TIME", help="Training time of each.  [default: 5m]")
+@click.option("--steps", metavar="N", help="Updates of each, instead of a time.")
+@click.option("--seed", metavar="N", help="Seed of weights and offsets, the same for all.")
+@click.option("--workers", metavar="N", help="Processes that share the work of each training.")
+@click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True, help="Set any option, for all.")
+@click.option("-o", "--out", metavar="FOLDER", help="Folder to make.  [default: runs/<corpus>-compare-<n>]")
+@click.option("--resume", metavar="FOLDER", help="Go on with a comparison, or show it again.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing while training.")
+@click.option("--json", "as_json", is_flag=True, help="A list of objects, one a cell.")
+def command(
+    corpus: tuple[str, ...],
+    cells: tuple[str, ...],
+    parameters: int,
+    budget: str | None,
+    steps: str | None,
+    seed: str | None,
+    workers: str | None,
+    assignments: tuple[str, ...],
+    out: str | None,
+    resume: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Train each cell on CORPUS with as many parameters and as much time as the others, one after the other.
+
+    The runs are kept in one folder. Ctrl-C saves and stops; --resume goes on.
+    """
+    from charnn.insight import compare
+
+    given = {"budget": budget, "steps": steps, "seed": seed, "workers": workers}
+    flags = {KEYS[key]: Setting(value, f"--{key}") for key, value in given.items() if value is not None}
+    if resume is not None:
+        if corpus or cells or flags or assignments or out:
+            raise ConfigError("--resume goes alone: everything else is as it was", f"charnn compare --resume {resume}")
+        comparison = compare.reopen(Path(resume))
+    else:
+        if not corpus:
+            raise ConfigError("no text to train on", "charnn compare TEXT, or charnn compare --resume FOLDER")
+        settings = {name: one for text in assignments for name, one in parse_assignment(text).items()} | flags
+        if not {KEYS[key] for key in ("budget", "steps", "epochs")} & settings.keys():
+            settings[KEYS["budget"]] = Setting("5m", "default")
+        target = None if out is None else Path(out)
+        comparison = compare.begin(corpus, cells or cell_names(), parameters, settings, target)
+    with StopSignals() as signals:
+        for cell in comparison.cells:
+            if not comparison.is_finished(cell) and not signals():
+                train_one(comparison, cell, signals, quiet)
+        if signals():
+            tell(f"Stopped. To go on: charnn compare --resume {printable(str(comparison.path))}")
+            return signals.exit_code
+    show(comparison, as_json)
+    return 0
+
+
+def train_one(comparison: Comparison, cell: str, signals: StopSignals, quiet: bool) -> None:
+    """Train one contestant to its end, or until a signal comes, before the reader's eyes."""
+    from charnn.terminal.training import Display
+    from charnn.trainer import train
+
+    run = comparison.open(cell, lambda message: tell(f"Note: {message}"))
+    with run, Display(run, quiet) as display:
+        signals.restore, signals.back = display.leave, display.enter
+        for record in train(run, signals):
+            display.show(record)
+
+
+def show(comparison: Comparison, as_json: bool) -> None:
+    from charnn.insight.compare import judge
+
+    standings = [judge(comparison, cell) for cell in comparison.cells]
+    if as_json:
+        print(json.dumps([one.to_json() for one in standings], indent=2))
+    else:
+        from charnn.terminal.compare import print_standings
+
+        print_standings(standings)
+        tell(f"Note: the runs are in {printable(str(comparison.path))}")

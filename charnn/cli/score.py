@@ -1,0 +1,226 @@
+"""charnn score: a run and a text enter; how well the model predicts it, character by character, leaves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charnn.cli import tell
+from charnn.cli.options import ExamplesFirst, complete_runs
+from charnn.errors import CheckpointError, ConfigError
+
+if TYPE_CHECKING:
+    from charnn.insight.score import Scorer
+    from charnn.insight.texts import Text
+    from charnn.snapshot import Snapshot
+    from charnn.yardstick import NGrams
+
+SHORT = 1500
+"""Texts up to this many bytes are shown whole without asking."""
+
+EPILOG = """\b
+Examples:
+  charnn score runs/corpus-lstm-1 letter.txt
+  charnn score runs/corpus-lstm-1 letter.txt --text | less -R
+  charnn score runs/corpus-lstm-1 letter.txt --against runs/corpus-gru-1
+  charnn score runs/corpus-lstm-1 --memory
+"""
+
+
+@click.command("score", cls=ExamplesFirst, epilog=EPILOG)
+@click.argument("run", shell_complete=complete_runs)
+@click.argument("file", required=False, type=click.Path())
+@click.option("--text", "whole", is_flag=True, help="The whole text, coloured by surprise, first.")
+@click.option(
+    "--worst", type=click.IntRange(0), default=3, show_default=True, metavar="N", help="Lines that surprised most."
+)
+@click.option(
+    "--alternatives",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    metavar="K",
+    help="What was expected instead, the K likeliest.",
+)
+@click.option("--at", "at_line", type=click.IntRange(1), metavar="LINE", help="Only this line, character by character.")
+@click.option("--against", metavar="RUN2", shell_complete=complete_runs, help="Where one run is better, and where not.")
+@click.option("--memory", is_flag=True, help="The loss by how many characters of context are given.")
+@click.option("--unknown", type=click.Choice(["error", "skip"]), default="error", help="Characters never seen.")
+@click.option("--encoding", metavar="NAME", help="Encoding of FILE.  [default: as the run's text]")
+@click.option("--exact", is_flag=True, help="One stream, however long the text is.")
+@click.option("--best", is_flag=True, help="The checkpoint of the lowest validation loss instead of the newest.")
+@click.option("--json", "as_json", is_flag=True, help="The totals as one JSON object.")
+@click.option("--tsv", "as_tsv", is_flag=True, help="A table with a row for each character.")
+def command(
+    run: str,
+    file: str | None,
+    whole: bool,
+    worst: int,
+    alternatives: int,
+    at_line: int | None,
+    against: str | None,
+    memory: bool,
+    unknown: str,
+    encoding: str | None,
+    exact: bool,
+    best: bool,
+    as_json: bool,
+    as_tsv: bool,
+) -> None:
+    """How well the model of RUN predicts FILE, in nats per character (- for standard input).
+
+    Without FILE it is the text that the run was validated on. Texts of 100,000 characters and more are read in 32
+    parallel streams, each warmed up on the 512 characters before it.
+    """
+    from charnn.insight.texts import open_text
+    from charnn.snapshot import load_snapshot
+
+    if as_json and as_tsv:
+        raise ConfigError("--json and --tsv exclude each other")
+    loaded = load_snapshot(Path(run), warn, best)
+    other = load_snapshot(Path(against), warn, best) if against else None
+    others = [other.vocabulary] if other else []
+    with open_text(loaded, file, encoding or "", unknown == "skip", others) as text:
+        if memory:
+            show_memory(loaded, text, f"{run} on {text.name}", as_json, as_tsv)
+            return
+        scorer = new_scorer(loaded, text, other, alternatives, exact)
+        if as_json:
+            print_json(scorer, text)
+        elif as_tsv:
+            print_tsv(scorer, text)
+        elif at_line:
+            show_line(scorer, text, at_line)
+        else:
+            show_score(scorer, text, f"{run} on {text.name}", worst, whole)
+
+
+def new_scorer(loaded: Snapshot, text: Text, other: Snapshot | None, alternatives: int, exact: bool) -> Scorer:
+    """The judges there are: the model, another one, and counting where the run keeps its text."""
+    from charnn.insight.reading import streams_for
+    from charnn.insight.score import Scorer
+
+    return Scorer(
+        loaded.model,
+        loaded.vocabulary,
+        alternatives=alternatives,
+        streams=1 if exact else streams_for(text.size),
+        against=(other.model, other.vocabulary) if other else None,
+        counting=ngrams_of(loaded),
+        context=text.context,
+    )
+
+
+def ngrams_of(loaded: Snapshot, order: int | None = None) -> NGrams | None:
+    """Counting in the run's own text, or None and a note where that is missing."""
+    from charnn.insight.texts import count_ngrams, own_text
+
+    try:
+        return count_ngrams(loaded, own_text(loaded), order)
+    except CheckpointError as error:
+        tell(f"Note: {error.message}; going on without counting")
+        return None
+
+
+def print_json(scorer: Scorer, text: Text) -> None:
+    from charnn.insight.score import Tally, lines
+
+    tally = Tally(scorer.names, keep=0)
+    for line in lines(scorer.blocks(text), scorer.vocabulary):
+        tally.add(line)
+    totals = tally.totals()
+    result = {"characters": tally.characters, "unknown": text.unknown, **totals, "kinds": tally.by_kind()}
+    if "against" in tally.names:
+        result["against"] = tally.totals(tally.names.index("against"))
+    print(json.dumps(result, indent=2))
+
+
+def print_tsv(scorer: Scorer, text: Text) -> None:
+    """A row for each character, as it is scored."""
+    from charnn.insight.kinds import KINDS
+    from charnn.insight.score import lines
+    from charnn.terminal.safe import one_line
+
+    encoding, shown = sys.stdout.encoding, scorer.vocabulary.characters
+    places = [name for k in range(1, scorer.alternatives + 1) for name in (f"expected{k}", f"p{k}")]
+    print("position", "line", "column", "character", "kind", *scorer.names, *places, sep="\t")
+    for line in lines(scorer.blocks(text), scorer.vocabulary):
+        scored = line.scored
+        for k, (token, kind) in enumerate(zip(scored.ids.tolist(), scored.kinds.tolist(), strict=True)):
+            likely = zip(scored.expected[k].tolist(), scored.probabilities[k].tolist(), strict=True)
+            print(
+                *(scored.at + k, line.number, line.column + k, one_line(shown[token], encoding), KINDS[kind]),
+                *(f"{nats:.6f}" for nats in scored.nats[k].tolist()),
+                *(cell for i, p in likely for cell in (one_line(shown[i], encoding), f"{p:.6f}")),
+                sep="\t",
+            )
+
+
+def show_line(scorer: Scorer, text: Text, number: int) -> None:
+    from charnn.insight.score import lines
+    from charnn.terminal.surprise import print_place
+
+    found = False
+    for line in lines(scorer.blocks(text), scorer.vocabulary):
+        if line.number == number:
+            print_place(line, scorer.vocabulary)
+            found = True
+        elif line.number > number:
+            return
+    if not found:
+        raise ConfigError(f"{text.name} has no line {number}")
+
+
+def show_score(scorer: Scorer, text: Text, heading: str, worst: int, whole: bool) -> None:
+    from charnn.insight.score import Tally, lines
+    from charnn.terminal.surprise import TextView, print_lines, print_summary
+
+    against = "against" in scorer.names
+    tally = Tally(scorer.names, keep=worst)
+    stream = tally.watch(lines(scorer.blocks(text), scorer.vocabulary))
+    view = TextView(scorer.vocabulary, lead=against) if whole or text.size <= SHORT else None
+    if view:
+        view.legend()
+    for line in stream:
+        if view:
+            view.show(line)
+    if text.unknown:
+        tell(f"Note: {text.unknown:,} characters that the model never saw were left out")
+    print_summary(tally, heading)
+    if against:
+        print_lines("Where the first run is better", tally.ranked("ahead"), scorer.vocabulary, lead=True)
+        print_lines("Where the second run is better", tally.ranked("behind"), scorer.vocabulary, lead=True)
+    else:
+        print_lines("The lines that surprised most", tally.ranked("worst"), scorer.vocabulary)
+
+
+def show_memory(loaded: Snapshot, text: Text, heading: str, as_json: bool, as_tsv: bool) -> None:
+    """The loss by length of context, up to four times the training chunk."""
+    from charnn.insight.memory import LONGEST, ORDERS, TEXT_LIMIT, measure_memory
+
+    memory = measure_memory(
+        loaded.model,
+        loaded.vocabulary.start,
+        text.head(TEXT_LIMIT),
+        context=text.context,
+        counting=ngrams_of(loaded, ORDERS),
+        longest=min(LONGEST, max(256, 4 * loaded.config.training.seq_length)),
+    )
+    if as_json:
+        print(json.dumps(memory.to_json(), indent=2))
+    elif as_tsv:
+        print("context", "nats_per_character", "error", sep="\t")
+        for k, loss, error in zip(memory.contexts, memory.losses, memory.errors, strict=True):
+            print(k, f"{loss:.6f}", f"{error:.6f}", sep="\t")
+    else:
+        from charnn.terminal.memory import print_memory
+
+        print_memory(memory, heading)
+
+
+def warn(message: str) -> None:
+    tell(f"Warning: {message}")

@@ -1,0 +1,222 @@
+"""A text, some cells and a number of parameters enter; a folder of runs that only differ in their cell leaves, and what
+became of each: loss, speed, memory, and how far its gradients reach.
+
+    OUT/compare.json     what is compared
+    OUT/<cell>           the run of each cell
+
+Equal means: about as many parameters each (the hidden size is solved for), the same text and split, the same seed, and
+the same budget of time or steps. Everything is kept, so a comparison goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charnn import corpus
+from charnn import run as runs
+from charnn.advice import parameters_by_layer
+from charnn.checkpoint import list_checkpoints, write_atomically
+from charnn.config import Config, ModelConfig, Resolved, Setting, resolve
+from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
+from charnn.folder import new_folder
+from charnn.insight.gradients import measure_reach
+from charnn.insight.memory import ORDERS, TEXT_LIMIT, measure_memory
+from charnn.insight.texts import count_ngrams, open_text, own_text
+from charnn.run import TrainingRun
+from charnn.snapshot import RUNS, Record, Warn, ignore, load_snapshot, read_record
+from charnn.sources import open_sources
+
+LARGEST = 65536
+STEPS, POSITIONS = 128, 64
+"""How far the gradients of a contestant are followed, and of how many losses."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared: ``settings`` by section.key hold for every cell, ``hidden_sizes`` make them equally large."""
+
+    path: Path
+    corpora: tuple[str, ...]
+    hidden_sizes: Mapping[str, int]
+    settings: Mapping[str, str]
+
+    @property
+    def cells(self) -> list[str]:
+        return list(self.hidden_sizes)
+
+    def folder(self, cell: str) -> Path:
+        return self.path / cell
+
+    def config(self, cell: str) -> Config:
+        """The configuration of one contestant."""
+        return self._resolved(cell).config
+
+    def _resolved(self, cell: str) -> Resolved:
+        values = {**self.settings, "model.cell": cell, "model.hidden_size": str(self.hidden_sizes[cell])}
+        return resolve({name: Setting(value, "compare") for name, value in values.items()})
+
+    def is_finished(self, cell: str) -> bool:
+        if not list_checkpoints(self.folder(cell) / "checkpoints"):
+            return False
+        return read_record(self.folder(cell)).summary.status == "finished"
+
+    def open(self, cell: str, notice: Warn = ignore, stop: Callable[[], None] | None = None) -> TrainingRun:
+        """The run of one cell, made now or opened where it stopped. Raises what ``charnn.run`` raises."""
+        folder = self.folder(cell)
+        if list_checkpoints(folder / "checkpoints"):
+            return runs.resume(folder, warn=notice)
+        if folder.exists():  # killed before there was anything to keep
+            shutil.rmtree(folder)
+        return runs.create(self._resolved(cell), self.corpora, folder, notice=notice, stop=stop)
+
+    def save(self) -> None:
+        document = {
+            "corpora": self.corpora,
+            "hidden_sizes": dict(self.hidden_sizes),
+            "settings": dict(self.settings),
+        }
+        write_atomically(self.path / "compare.json", (json.dumps(document, indent=2) + "\n").encode())
+
+
+def begin(
+    corpora: Sequence[str], cells: Sequence[str], parameters: int, settings: Mapping[str, Setting], out: Path | None
+) -> Comparison:
+    """Make a folder for a comparison: ``out``, or ``runs/<corpus>-compare-<n>``.
+
+    Raises ConfigError for cells given twice, settings that make no sense, standard input as corpus (it can be read only
+    once), and where no network is as small as ``parameters``; CorpusError.
+    """
+    if "-" in corpora:
+        raise ConfigError("a comparison reads its text once a cell, so it cannot be standard input", "name a file")
+    if len(set(cells)) < len(cells):
+        raise ConfigError(f"a cell is given twice: {', '.join(cells)}")
+    config = resolve(settings).config
+    size = vocabulary_size(corpora, config)
+    hidden = {
+        cell: fitting_hidden_size(dataclasses.replace(config.model, cell=cell), size, parameters) for cell in cells
+    }
+    texts = {name: str(setting.value) for name, setting in settings.items()}
+    absolute = tuple(str(Path(name).resolve()) for name in corpora)
+    folder, lock = new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare", ignore)
+    lock.close()  # every run in it has its own
+    comparison = Comparison(folder, absolute, hidden, texts)
+    comparison.save()
+    return comparison
+
+
+def reopen(path: Path) -> Comparison:
+    """A comparison that was begun. Raises CheckpointError where the folder holds none."""
+    name = printable(str(path / "compare.json"))
+    try:
+        document = json.loads((path / "compare.json").read_bytes())
+        corpora, sizes, settings = (document[key] for key in ("corpora", "hidden_sizes", "settings"))
+        found = Comparison(
+            path,
+            tuple(map(str, corpora)),
+            {str(cell): int(size) for cell, size in sizes.items()},
+            {str(key): str(value) for key, value in settings.items()},
+        )
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no {name}", "begin one: charnn compare TEXT") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{name} is damaged: {printable(str(error))[:100]}") from error
+    for cell in found.cells:
+        found.config(cell)
+    return found
+
+
+def vocabulary_size(corpora: Sequence[str], config: Config) -> int:
+    """How many distinct characters the texts hold; 256 for bytes. Raises CorpusError."""
+    data = config.data
+    if data.tokens == "bytes":
+        return 256
+    with (
+        tempfile.TemporaryDirectory() as work,
+        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize) as sources,
+    ):
+        return len(corpus.survey(sources).code_points)
+
+
+def fitting_hidden_size(model: ModelConfig, vocabulary: int, parameters: int) -> int:
+    """The hidden size with which the network has as nearly ``parameters`` as possible. Raises ConfigError."""
+
+    def count(size: int) -> int:
+        return sum(parameters_by_layer(dataclasses.replace(model, hidden_size=size), vocabulary).values())
+
+    if not count(1) <= parameters <= count(LARGEST):
+        raise ConfigError(f"a {model.cell} network with {model.layers} layers cannot have {parameters:,} parameters")
+    low, high = 1, LARGEST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) <= parameters else (low, middle)
+    return min((low, high), key=lambda size: abs(count(size) - parameters))
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """What became of one cell, at its best checkpoint; losses in nats per character."""
+
+    cell: str
+    hidden_size: int
+    parameters: int
+    steps: int
+    loss: float | None
+    """The lowest validation loss."""
+    gain: float | None
+    """By how much it is below that of plain counting."""
+    characters_per_second: float
+    memory: float | None
+    """In characters; infinite where it is longer than was tried, None where the validation text is too short."""
+    half_life: float | None
+    """Of a gradient, in steps, in the long run."""
+    record: Record
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, for programs; what is infinite becomes null."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del values["record"]
+        return {key: None if value == float("inf") else value for key, value in values.items()}
+
+
+def judge(comparison: Comparison, cell: str) -> Standing:
+    """Look at one contestant as it stands, trained to the end or not."""
+    folder = comparison.folder(cell)
+    record = read_record(folder)
+    summary = record.summary
+    gain = None
+    if summary.best_val_loss is not None and summary.yardstick_loss is not None:
+        gain = summary.yardstick_loss - summary.best_val_loss
+    memory, half_life = _insight(folder)
+    return Standing(
+        cell=cell,
+        hidden_size=summary.hidden,
+        parameters=summary.parameters,
+        steps=summary.step,
+        loss=summary.best_val_loss,
+        gain=gain,
+        characters_per_second=summary.chars_per_second,
+        memory=memory,
+        half_life=half_life,
+        record=record,
+    )
+
+
+def _insight(folder: Path) -> tuple[float | None, float | None]:
+    """Memory in characters and half-life of gradients in steps, on the validation text."""
+    loaded = load_snapshot(folder, best=True)
+    try:
+        with open_text(loaded, None) as text:
+            ids, context = text.head(TEXT_LIMIT), text.context
+        counting = count_ngrams(loaded, own_text(loaded), ORDERS)
+        memory = measure_memory(loaded.model, loaded.vocabulary.start, ids, context=context, counting=counting)
+        reach = measure_reach(loaded.model, ids, steps=STEPS, positions=POSITIONS)
+    except CorpusError:
+        return None, None
+    return memory.length, reach.half_life

@@ -1,0 +1,131 @@
+"""A text file, or the run's own copy of its text, enters; its ids in the run's vocabulary leave.
+
+What the model never saw has no id: such characters are an error, or are left out and counted.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from charnn import corpus
+from charnn.errors import CheckpointError, CorpusError, printable
+from charnn.insight.reading import Ids
+from charnn.snapshot import CorpusFacts, Snapshot, field_of, yardstick_from_json
+from charnn.sources import Sources, code_points, open_sources
+from charnn.vocabulary import Vocabulary
+from charnn.yardstick import NGrams, choose_order
+
+COUNTED = 2_000_000
+"""Characters of the training text that n-grams are counted in: its end."""
+
+CONTEXT = 4096
+"""Characters before the validation text that a model may read first."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnText:
+    """The parts of the text that a run was trained and validated on."""
+
+    train: Ids
+    validation: Ids
+
+
+def own_text(loaded: Snapshot) -> OwnText:
+    """What the run's folder keeps of its text. Raises CheckpointError where a checkpoint file stands alone."""
+    facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
+    path = loaded.path.parent.parent / "corpus.npy"
+    if not path.is_file():
+        raise CheckpointError(
+            f"there is no copy of the run's own text at {printable(str(path))}", "name the run's folder, or a text file"
+        )
+    ids = corpus.open_ids(path, facts.fingerprint)
+    data = loaded.config.data
+    cut = corpus.split(len(ids), data.val_fraction, data.test_fraction)
+    return OwnText(ids[cut.train], ids[cut.validation])
+
+
+def count_ngrams(loaded: Snapshot, own: OwnText, order: int | None = None) -> NGrams:
+    """Plain counting in the run's training text: up to ``order``, or the order of the run's yardstick."""
+    train, size = own.train[-COUNTED:], len(loaded.vocabulary)
+    if order is None:
+        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
+        order = choose_order(train, size) if yardstick is None else yardstick.order
+    return NGrams.count(train, order, size)
+
+
+@dataclass
+class Text:
+    """A text to look at: its ids in blocks, and what stands before it. ``unknown`` counts what was left out so far.
+
+    ``size`` is its length in characters, or a little more where it has not been decoded yet.
+    """
+
+    name: str
+    size: int
+    context: Ids
+    blocks: Iterable[Ids]
+    unknown: int = 0
+
+    def __iter__(self) -> Iterator[Ids]:
+        return iter(self.blocks)
+
+    def head(self, most: int) -> Ids:
+        """The first characters, at most so many, as one array. Raises CorpusError where there are none."""
+        parts, left = [self.context[:0]], most
+        for block in self.blocks:
+            parts.append(block[:left])
+            left -= len(parts[-1])
+            if left <= 0:
+                break
+        ids = np.concatenate(parts)
+        if not len(ids):
+            raise CorpusError(f"{self.name} is empty")
+        return ids
+
+
+@contextmanager
+def open_text(
+    loaded: Snapshot, file: str | None, encoding: str = "", skip: bool = False, others: Sequence[Vocabulary] = ()
+) -> Iterator[Text]:
+    """A file, a folder or standard input (-), or by default what the run was validated on.
+
+    With ``skip``, characters that the run's vocabulary lacks, or that of ``others``, are left out. Raises CorpusError,
+    also UnknownCharacters while the text is read; CheckpointError where there is no file and no own text.
+    """
+    if file is None:
+        own = own_text(loaded)
+        if not len(own.validation):
+            raise CorpusError("the run has no validation part", "name a text file")
+        yield Text("its validation text", len(own.validation), own.train[-CONTEXT:], [own.validation])
+        return
+    vocabulary = loaded.vocabulary
+    with (
+        tempfile.TemporaryDirectory() as work,
+        open_sources(
+            [file], Path(work), encoding or loaded.config.data.encoding, vocabulary.tokens, vocabulary.normalize
+        ) as sources,
+    ):
+        name = "standard input" if file == "-" else printable(file)
+        text = Text(name, sources.bytes, np.zeros(0, vocabulary.id_type), [])
+        text.blocks = _encoded(sources, vocabulary, text, others if skip else None)
+        yield text
+
+
+def _encoded(
+    sources: Sources, vocabulary: Vocabulary, text: Text, others: Sequence[Vocabulary] | None
+) -> Iterator[Ids]:
+    """The ids of the sources; with ``others``, only of characters that all vocabularies have."""
+    known = set(vocabulary.characters).intersection(*(other.characters for other in others or ()))
+    codes_known = np.array(sorted(map(ord, known)))
+    for codes in code_points(sources):
+        if others is not None:
+            kept = codes[np.isin(codes, codes_known)]
+            text.unknown += len(codes) - len(kept)
+            codes = kept
+        yield vocabulary.encode_code_points(codes)

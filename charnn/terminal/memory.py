@@ -1,0 +1,65 @@
+"""A measured memory enters; a chart and a table of the loss by context leave, on standard output."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from charnn.insight.memory import GAIN, Memory
+from charnn.terminal.chart import Chart, Level, Mark, Series
+from charnn.terminal.console import output_console
+from charnn.terminal.safe import one_line
+
+
+def print_memory(memory: Memory, heading: str, console: Console | None = None) -> None:
+    console = console or output_console()
+    console.print(Text(one_line(heading), style="bold"))
+    console.print(memory_chart(memory))
+    console.print()
+    console.print(_table(memory))
+    console.print()
+    console.print(verdict(memory))
+
+
+def memory_chart(memory: Memory) -> Chart:
+    """Loss over the length of context, on an axis of doublings."""
+    series = [Series("model", [math.log2(k) for k in memory.contexts], memory.losses.tolist(), "cyan")]
+    if len(memory.counting):
+        contexts = [math.log2(k) for k in range(1, len(memory.counting) + 1)]
+        series.insert(0, Series("counting, order n - 1", contexts, memory.counting.mean(axis=1).tolist(), "yellow"))
+    marks = []
+    if math.isfinite(memory.length):
+        marks.append(
+            Mark(math.log2(memory.length), memory.whole_loss + GAIN, f"after {memory.length:.0f} characters", "magenta")
+        )
+    return Chart(
+        series=series,
+        levels=[Level("all before", memory.whole_loss, "green")],
+        marks=marks,
+        title="loss, nats per character",
+        x_label="characters of context",
+        x_format=lambda doublings: f"{2**doublings:.0f}" if doublings == int(doublings) else "",
+        height=16,
+    )
+
+
+def _table(memory: Memory) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("context", "model", "missing", "±", "counting"):
+        table.add_column(name, justify="right")
+    losses = memory.counting.mean(axis=1)
+    for k, loss, missing, error in zip(memory.contexts, memory.losses, memory.missing, memory.errors, strict=True):
+        counted = f"{losses[k - 1]:.3f}" if k <= len(losses) else "-"
+        table.add_row(f"{k}", f"{loss:.3f}", f"{missing:.3f}", f"{error:.3f}", counted)
+    table.add_row("all before", f"{memory.whole_loss:.3f}", "0", "", "", style="bold")
+    return table
+
+
+def verdict(memory: Memory) -> str:
+    """The memory in words."""
+    if math.isinf(memory.length):
+        return f"memory: more than {memory.contexts[-1]} characters (what came before still gains {GAIN} nats)"
+    return f"memory: {memory.length:.0f} characters (all that came before them gains less than {GAIN} nats)"

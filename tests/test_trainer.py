@@ -1,0 +1,120 @@
+"""What one step, one report and one validation are made of."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import new_run
+from reference import forward, surprise
+
+from charnn.batches import BURN_IN, Position
+from charnn.team import Team
+from charnn.trainer import Metrics, Progress, Trainer, Validated
+
+pytestmark = pytest.mark.usefixtures("no_fsync")
+
+
+def test_the_state_is_carried_within_an_epoch_and_cold_at_the_start_of_one(tmp_path: Path) -> None:
+    with new_run(tmp_path, characters=400, steps=23) as run:
+        assert run.batches.chunks_per_epoch == 11
+        trainer = Trainer(run)
+        for record in trainer.train():
+            if isinstance(record, Progress):
+                warm = any(array.any() for layer in trainer.carry for array in layer.values())
+                assert warm == (record.step % 11 > 0)
+                assert run.state.position == Position(record.step // 11, record.step % 11)
+
+
+def test_a_step_starts_from_the_state_that_the_one_before_left(tmp_path: Path) -> None:
+    with new_run(tmp_path, layers=2) as run:
+        trainer = Trainer(run)
+        records = trainer.train()
+        while run.state.step < 3:
+            next(records)
+        x, y = run.batches.batch(run.state.position)
+        logits, carry = forward(run.model, x, trainer.carry)
+        record = next(record for record in records if isinstance(record, Progress))
+        assert record.loss == pytest.approx(float(surprise(logits, y).mean()), rel=1e-5)
+        for ours, theirs in zip(trainer.carry, carry, strict=True):
+            for name in theirs:
+                np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-5)
+
+
+def test_a_line_of_metrics_sums_up_the_steps_since_the_one_before(tmp_path: Path) -> None:
+    with new_run(tmp_path, log_every=3, validate_every=7, clip_norm=0.3) as run:
+        records = list(Trainer(run).train())
+    steps: list[Progress] = []
+    lines = 0
+    for record in records:
+        if isinstance(record, Progress):
+            steps.append(record)
+        elif isinstance(record, Metrics):
+            last = steps[-1]
+            assert record.train_loss == pytest.approx(sum(step.loss for step in steps) / len(steps))
+            assert record.clipped == sum(step.clipped for step in steps) / len(steps)
+            assert record.epoch == pytest.approx(last.epoch, abs=1e-6)
+            assert (record.step, record.learning_rate, record.grad_norm) == (
+                last.step,
+                last.learning_rate,
+                last.grad_norm,
+            )
+            steps, lines = [], lines + 1
+    assert not steps and lines == 9  # every third of 20 steps, 7, 14 and 20
+
+
+def test_the_validation_loss_is_that_of_the_whole_validation_part_in_order(tmp_path: Path) -> None:
+    with new_run(tmp_path, characters=3000, steps=4, validate_every=4, dropout=0.5) as run:
+        loss = next(record.loss for record in Trainer(run).train() if isinstance(record, Validated))
+        context, ids = np.asarray(run.train_ids[-BURN_IN - 1 :]), np.asarray(run.validation_ids)
+        text = np.concatenate([context, ids])
+        logits, _ = forward(run.model, text[:-1, None], run.model.zero_carry(1))
+        nats = surprise(logits[:, 0], text[1:])[-len(ids) :]
+    assert len(ids) == 300
+    assert loss == pytest.approx(float(nats.mean()), rel=1e-5)
+
+
+def test_the_best_validation_is_the_lowest_so_far(tmp_path: Path) -> None:
+    with new_run(tmp_path, validate_every=2, learning_rate=0.05) as run:
+        validated = [record for record in Trainer(run).train() if isinstance(record, Validated)]
+    lowest = math.inf
+    for record in validated:
+        assert record.best == (record.loss < lowest)
+        lowest = min(lowest, record.loss)
+    assert (run.state.best_val_loss, run.state.val_loss) == (lowest, validated[-1].loss)
+
+
+# Dropout
+
+
+def masks_of(run: Any, rank: int = 0, size: int = 1) -> list[np.ndarray]:
+    team = Team()
+    team.rank, team.size = rank, size
+    return [np.asarray(mask) for mask in Trainer(run, team)._masks(run.config.training.seq_length)]
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean(tmp_path: Path) -> None:
+    with new_run(tmp_path, layers=2, hidden_size=64, seq_length=32, dropout=0.25) as run:
+        first, second = masks_of(run)
+        assert first.shape == (32, 4, 64) and first.dtype == np.float32
+        assert set(np.unique(first)) == {0, np.float32(1 / 0.75)}
+        assert np.mean(first == 0) == pytest.approx(0.25, abs=0.02)
+        assert (first != second).any()
+        run.state.step = 1
+        assert (masks_of(run)[0] != first).any()
+
+
+def test_without_dropout_there_are_no_masks(tmp_path: Path) -> None:
+    with new_run(tmp_path) as run:
+        assert masks_of(run) == []
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_dropout_does_not_depend_on_the_number_of_ranks(tmp_path: Path, size: int) -> None:
+    with new_run(tmp_path, dropout=0.5) as run:
+        whole = masks_of(run)[0]
+        parts = [masks_of(run, rank, size)[0] for rank in range(size)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
