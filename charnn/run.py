@@ -256,7 +256,7 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = fit_batch(resolved, seen.characters, notice)
+        config = fit_to_text(resolved, seen.characters, notice)
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
@@ -264,10 +264,19 @@ def _encode(
     return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
 
 
-def fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
-    """Check that the text is long enough; a batch size that nobody chose is made to fit instead."""
+ENOUGH_VALIDATION = 5_000_000
+"""Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""
+
+
+def fit_to_text(resolved: Resolved, characters: int, notice: Warn) -> Config:
+    """Check that the text is long enough; a batch size and a validation share that nobody chose are made to fit."""
     config = resolved.config
     training, data = config.training, config.data
+    share = float(f"{ENOUGH_VALIDATION / characters:.3g}")
+    if resolved.origins.get("data.val_fraction") == "default" and share < data.val_fraction:
+        notice(f"a long text: {share:.3%} of it is held out for validation instead of {data.val_fraction:.0%}")
+        data = dataclasses.replace(data, val_fraction=share)
+        config = dataclasses.replace(config, data=data)
     cut = corpus.split(characters, data.val_fraction, data.test_fraction)
     available = cut.train.stop - cut.train.start
     held_out = cut.validation.stop - cut.validation.start
