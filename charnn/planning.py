@@ -24,7 +24,7 @@ from charnn.advice import Advice, parameters_by_layer
 from charnn.batches import Batches
 from charnn.config import Config, Resolved
 from charnn.repeats import Repeats, find_repeats
-from charnn.run import create, fit_batch
+from charnn.run import create, fit_to_text
 from charnn.snapshot import Warn, ignore, model_shape
 from charnn.sources import Sources, code_points, open_sources
 from charnn.trainer import Progress, train
@@ -95,7 +95,8 @@ def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = N
         open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
     ):
         seen = corpus.survey(sources)
-        resolved = Resolved(fit_batch(resolved, seen.characters, notice), resolved.origins)
+        resolved = Resolved(fit_to_text(resolved, seen.characters, notice), resolved.origins)
+        data = resolved.config.data
         cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
         repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
         V = 256 if data.tokens == "bytes" else len(seen.code_points)

@@ -111,7 +111,8 @@ class TrainingRun:
             data = self.config.data
             cut = corpus.split(self.facts.characters, data.val_fraction, data.test_fraction)
             stops = (cut.train.stop, cut.validation.stop)
-            self._counting = Counting(self.path / "corpus.npy", *stops, len(self.vocabulary))
+            with contextlib.suppress(OSError):  # no process to be had: there will be no yardstick
+                self._counting = Counting(self.path / "corpus.npy", *stops, len(self.vocabulary))
 
     @property
     def yardstick(self) -> Yardstick | None:
@@ -120,10 +121,10 @@ class TrainingRun:
             self._yardstick = self._counting.poll()
         return self._yardstick
 
-    def finish_counting(self) -> None:
-        """Wait for the yardstick, so that the last checkpoint of a short run holds it."""
+    def finish_counting(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the yardstick, so that the last checkpoint of a short run holds it, or until told to stop."""
         if self._yardstick is None and self._counting is not None:
-            self._yardstick = self._counting.wait()
+            self._yardstick = self._counting.wait(stop)
 
     @property
     def checkpoints(self) -> Path:
@@ -255,7 +256,7 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = fit_batch(resolved, seen.characters, notice)
+        config = fit_to_text(resolved, seen.characters, notice)
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
@@ -263,10 +264,19 @@ def _encode(
     return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
 
 
-def fit_batch(resolved: Resolved, characters: int, notice: Warn) -> Config:
-    """Check that the text is long enough; a batch size that nobody chose is made to fit instead."""
+ENOUGH_VALIDATION = 5_000_000
+"""Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""
+
+
+def fit_to_text(resolved: Resolved, characters: int, notice: Warn) -> Config:
+    """Check that the text is long enough; a batch size and a validation share that nobody chose are made to fit."""
     config = resolved.config
     training, data = config.training, config.data
+    share = float(f"{ENOUGH_VALIDATION / characters:.3g}")
+    if resolved.origins.get("data.val_fraction") == "default" and share < data.val_fraction:
+        notice(f"a long text: {share:.3%} of it is held out for validation instead of {data.val_fraction:.0%}")
+        data = dataclasses.replace(data, val_fraction=share)
+        config = dataclasses.replace(config, data=data)
     cut = corpus.split(characters, data.val_fraction, data.test_fraction)
     available = cut.train.stop - cut.train.start
     held_out = cut.validation.stop - cut.validation.start

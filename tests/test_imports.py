@@ -43,7 +43,7 @@ HOMES = {
 }
 """Packages with one place; NumPy has its own rule, and any other package has none."""
 
-WITHOUT_NUMPY = {"__init__", "__main__", "errors", "config", "cli", "folder"}
+WITHOUT_NUMPY = {"__init__", "__main__", "errors", "config", "cli", "folder", "metrics"}
 
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -71,7 +71,7 @@ class Comparison:
         """The run of one cell, made now or opened where it stopped. Raises what ``charnn.run`` raises."""
         folder = self.folder(cell)
         if list_checkpoints(folder / "checkpoints"):
-            return runs.resume(folder, warn=notice)
+            return runs.resume(folder, warn=notice, stop=stop)
         if folder.exists():  # killed before there was anything to keep
             shutil.rmtree(folder)
         return runs.create(self._resolved(cell), self.corpora, folder, notice=notice, stop=stop)
@@ -105,9 +105,10 @@ def begin(
     texts = {name: str(setting.value) for name, setting in settings.items()}
     absolute = tuple(str(Path(name).resolve()) for name in corpora)
     folder, lock = new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare", ignore)
-    lock.close()  # every run in it has its own
-    comparison = Comparison(folder, absolute, hidden, texts)
-    comparison.save()
+    with lock:
+        comparison = Comparison(folder, absolute, hidden, texts)
+        comparison.save()
+        (folder / "lock").unlink()  # every run in it has its own
     return comparison
 
 

@@ -190,18 +190,26 @@ def reading_progress() -> Iterator[Callable[[int, int], None]]:
     """A line on the terminal while a text is read and encoded, for texts that take a while."""
     console = notes_console()
     started = time.monotonic()
-    shown = False
+    shown, action, before = False, "reading", 0
+
+    def clear() -> None:
+        if shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
     def progress(done: int, total: int) -> None:
-        nonlocal shown
+        nonlocal shown, action, before
+        if done < before:  # a text is read twice
+            action = "encoding"
+        before = done
         if can_redraw(console) and time.monotonic() - started > 1 and total:
             shown = True
-            sys.stderr.write(f"\rreading the text: {done / total:4.0%} of {total / 1e6:,.0f} MB\x1b[K")
+            sys.stderr.write(f"\r{action} the text: {done / total:4.0%} of {total / 1e6:,.0f} MB\x1b[K")
             sys.stderr.flush()
+        if done == total:  # what comes next may be a note
+            clear()
 
     try:
         yield progress
     finally:
-        if shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        clear()
