@@ -21,7 +21,6 @@ from typing import Any
 
 from charnn import corpus
 from charnn import run as runs
-from charnn.advice import parameters_by_layer
 from charnn.checkpoint import list_checkpoints, write_atomically
 from charnn.config import Config, ModelConfig, Resolved, Setting, resolve
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
@@ -30,7 +29,7 @@ from charnn.insight.gradients import measure_reach
 from charnn.insight.memory import ORDERS, TEXT_LIMIT, measure_memory
 from charnn.insight.texts import count_ngrams, open_text, own_text
 from charnn.run import TrainingRun
-from charnn.snapshot import RUNS, Record, Warn, ignore, load_snapshot, read_record
+from charnn.snapshot import RUNS, Record, Warn, ignore, load_snapshot, parameters_by_layer, read_record
 from charnn.sources import open_sources
 
 LARGEST = 65536
