@@ -20,8 +20,11 @@ from charnn.errors import CheckpointError, DivergenceError, StorageError, printa
 from charnn.run import TrainingRun
 from charnn.team import Team
 
-BLOW_UP = 1000.0
-"""A loss this many times that of blind guessing is a blow-up; rectified cells recover from a hundred times."""
+BLOW_UP = 4.0
+"""A loss this many times that of blind guessing is a blow-up."""
+
+BURST = 1000.0
+"""The same for rectified cells that start from the identity: they recover from a hundred times."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class RolledBack:
 def check(run: TrainingRun, loss: float, gradient: Array | None = None) -> None:
     """Raises DivergenceError for a loss that is not finite or exploded, and for a gradient (P,) that is not finite."""
     guessing = math.log(len(run.vocabulary))
-    blown_up = not loss <= BLOW_UP * max(guessing, 1.0)  # true for nan, too
+    limit = BURST if run.model.cell.identity_start else BLOW_UP
+    blown_up = not loss <= limit * max(guessing, 1.0)  # true for nan, too
     if not blown_up and (gradient is None or math.isfinite(float(np.dot(gradient, gradient)))):
         return
     what = f"the loss is {loss:.4g}, blind guessing {guessing:.2f}" if blown_up else "a gradient is not finite"

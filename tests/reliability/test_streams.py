@@ -141,7 +141,7 @@ def test_a_model_cannot_control_the_terminal_it_writes_to(environment: dict[str,
 
 
 def test_ctrl_c_leaves_the_terminal_with_its_cursor(text: Path, tmp_path: Path) -> None:
-    code, shown = on_terminal("train", text, "-o", tmp_path / "run", *TINY, "--steps", "100000", stop_at="chars/s")
+    code, shown = on_terminal("train", text, "-o", tmp_path / "run", *TINY, "--steps", "100000", stop_at="epoch")
     assert code == 130
     assert f"charnn train --resume {tmp_path / 'run'}" in shown.replace("\r\n", "")
     assert "\x1b[?25l" not in shown or shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
