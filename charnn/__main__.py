@@ -7,9 +7,14 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. Each process computes on one core: BLAS reads this before NumPy is first imported."""
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+    """Run the command line.
+
+    What trains has a process for each core, with one BLAS thread each; the rest has one process with as many threads
+    as there are cores. BLAS reads this before NumPy is first imported.
+    """
+    if sys.argv[1:2] in (["train"], ["compare"]):
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
     try:
         from charnn.cli import run, streams
 

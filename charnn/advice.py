@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from charnn.cells import find_cell
-from charnn.config import ModelConfig
 from charnn.snapshot import Record
 
 RISEN = 0.02
@@ -35,17 +33,6 @@ class Advice:
 
     message: str
     hint: str = ""
-
-
-def parameters_by_layer(model: ModelConfig, vocabulary_size: int) -> dict[str, int]:
-    """The number of parameters of each layer, lowest first, computed without making any."""
-    cell = find_cell(model.cell)
-    V, E, H, G = vocabulary_size, model.embedding_size, model.hidden_size, len(cell.gates)
-    counts = {"embedding": V * E} if E else {}
-    for layer in range(model.layers):
-        inputs = H if layer else E or V
-        counts[f"{model.cell} {layer + 1}"] = (inputs + 1 + H) * G * H + cell.apart * H
-    return {**counts, "output": (H + 1) * V}
 
 
 def uniform_loss(record: Record) -> float:

@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +19,9 @@ import numpy as np
 from charnn.yardstick import Yardstick, measure
 
 LOWEST_PRIORITY = 19
+
+PAUSE = 0.01
+"""Seconds between two looks whether it is done."""
 
 TRAIN_LIMIT = 1_050_000
 VALIDATION_LIMIT = 200_000
@@ -43,8 +48,12 @@ class Counting:
         """The yardstick, if it is known by now."""
         return None if self._process.poll() is None else self.wait()
 
-    def wait(self) -> Yardstick | None:
-        """The yardstick, however long it takes; None where it could not be measured, which is no reason to stop."""
+    def wait(self, stop: Callable[[], bool] = lambda: False) -> Yardstick | None:
+        """The yardstick, however long it takes; None if told to stop, or where it could not be measured."""
+        while self._process.poll() is None:
+            if stop():
+                return None
+            time.sleep(PAUSE)
         if self._answer is None:
             self._answer, _ = self._process.communicate()
         try:

@@ -15,8 +15,17 @@ from typing import Any
 
 from charnn.errors import StorageError, printable
 
-NEEDED = ("step", "epoch", "train_loss", "val_loss")
-"""What every line has, so that a curve can be drawn; of these only val_loss may be null."""
+NEEDED = (
+    "epoch",
+    "train_loss",
+    "val_loss",
+    "learning_rate",
+    "grad_norm",
+    "clipped",
+    "chars_per_second",
+    "elapsed_seconds",
+)
+"""Figures that every line has beside its step; of these only val_loss may be null."""
 
 LONGEST_LINE = 65536
 LARGEST = 2**63

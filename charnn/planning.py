@@ -20,12 +20,12 @@ from typing import IO
 import numpy as np
 
 from charnn import corpus
-from charnn.advice import Advice, parameters_by_layer
+from charnn.advice import Advice
 from charnn.batches import Batches
 from charnn.config import Config, Resolved
 from charnn.repeats import Repeats, find_repeats
 from charnn.run import create, fit_to_text
-from charnn.snapshot import Warn, ignore, model_shape
+from charnn.snapshot import Warn, ignore, model_shape, parameters_by_layer
 from charnn.sources import Sources, code_points, open_sources
 from charnn.trainer import Progress, train
 

@@ -111,7 +111,8 @@ class TrainingRun:
             data = self.config.data
             cut = corpus.split(self.facts.characters, data.val_fraction, data.test_fraction)
             stops = (cut.train.stop, cut.validation.stop)
-            self._counting = Counting(self.path / "corpus.npy", *stops, len(self.vocabulary))
+            with contextlib.suppress(OSError):  # no process to be had: there will be no yardstick
+                self._counting = Counting(self.path / "corpus.npy", *stops, len(self.vocabulary))
 
     @property
     def yardstick(self) -> Yardstick | None:
@@ -120,10 +121,10 @@ class TrainingRun:
             self._yardstick = self._counting.poll()
         return self._yardstick
 
-    def finish_counting(self) -> None:
-        """Wait for the yardstick, so that the last checkpoint of a short run holds it."""
+    def finish_counting(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the yardstick, so that the last checkpoint of a short run holds it, or until told to stop."""
         if self._yardstick is None and self._counting is not None:
-            self._yardstick = self._counting.wait()
+            self._yardstick = self._counting.wait(stop)
 
     @property
     def checkpoints(self) -> Path:

@@ -54,6 +54,17 @@ def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
     )
 
 
+def parameters_by_layer(model: ModelConfig, vocabulary_size: int) -> dict[str, int]:
+    """The number of parameters of each layer, lowest first, computed without making any."""
+    cell = find_cell(model.cell)
+    V, E, H, G = vocabulary_size, model.embedding_size, model.hidden_size, len(cell.gates)
+    counts = {"embedding": V * E} if E else {}
+    for layer in range(model.layers):
+        inputs = H if layer else E or V
+        counts[f"{model.cell} {layer + 1}"] = (inputs + 1 + H) * G * H + cell.apart * H
+    return {**counts, "output": (H + 1) * V}
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What sampling and looking inside need of a checkpoint: the model, its vocabulary, and how it came about."""

@@ -159,6 +159,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._started = time.monotonic() - run.state.elapsed
         self._on_disk = run.state.step if run.state.reported == run.state.step else -1
+        self._warned = False
 
     def train(self) -> Iterator[Record]:
         """Train until the plan is done or ``should_stop`` says so; saves at the end.
@@ -186,7 +187,7 @@ class Trainer:
                 save = save or state.reported == state.val_step
             done = state.step >= state.total_steps and state.reported == state.step
             if done:
-                self.run.finish_counting()
+                self.run.finish_counting(self.should_stop)
             if save or done or stop:
                 yield from self._save(last=done or stop)
             if done or stop:

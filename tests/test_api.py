@@ -112,7 +112,7 @@ def test_the_best_checkpoint_is_the_one_of_the_lowest_validation_loss(folder: Pa
 
 
 def _metrics(run: Path) -> list[dict[str, Any]]:
-    from charnn.folder import read_metrics
+    from charnn.metrics import read_metrics
 
     return read_metrics(run / "metrics.jsonl")[0]
 

@@ -50,15 +50,24 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def charnn_words(line: str) -> list[list[str]]:
+    """What follows each charnn of a shell line, up to ``&&``, ``|``, ``>``, a comment, or the end of ``"$(...)"``."""
+    calls = re.findall(r"""(?:^|&& |\$\()(?:\S*/)?charnn (.*?)(?=$| && | [|>] |\)"| +#)""", line)
+    return [shlex.split(call) for call in calls]
+
+
 def charnn_commands() -> list[list[str]]:
     """Every charnn command of the README's shell blocks, in order."""
-    commands = [shlex.split(part) for line in SHELL for part in line.split("&&")]
-    return [words[1:] for words in commands if Path(words[0]).name == "charnn"]
+    return [words for line in SHELL for words in charnn_words(line)]
 
 
 def made_small(words: list[str]) -> list[str]:
     """The same command with a few steps of a tiny network; to resume is to go on for a few steps more."""
+    if words[0] == "bench":
+        return ["bench", "--quick", "--only", "startup", "--seconds", "0.01"]
     resumes = "--resume" in words
+    if words[0] == "neurons":
+        return [re.sub(r"^(\d+):\d+", r"0:3", word) for word in words]
     if words[0] not in ("train", "compare") or (words[0] == "compare" and resumes):
         return words
     kept, rest = [], iter(words)
@@ -163,7 +172,7 @@ def test_the_tree_lists_exactly_the_modules() -> None:
 
 
 def test_the_table_of_imports_names_every_module_once() -> None:
-    rows = re.findall(r"^\| \d \| (.*?) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| \d+ \| (.*?) \|", README, re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     there = {
         path.stem for path in (ROOT / "charnn").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
@@ -173,7 +182,7 @@ def test_the_table_of_imports_names_every_module_once() -> None:
 
 def test_links_to_files_and_headings_resolve() -> None:
     for page in PAGES:
-        text = page.read_text(encoding="utf-8")
+        text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
         for target in re.findall(r"\]\(([^)]+)\)", text):
             if target.startswith("#"):
@@ -278,7 +287,7 @@ def test_the_help_of_a_command_leads_with_examples_that_parse(name: str) -> None
     assert examples
     assert result.output.index(examples[-1]) < result.output.index("Options:")
     for line in examples:
-        _, command, *words = shlex.split(line)
+        ((command, *words),) = charnn_words(line)
         module = importlib.import_module(f"charnn.cli.{command}")
         module.command.make_context(command, words)
 

@@ -17,14 +17,16 @@ LEVELS = [
     {"errors"},
     {
         *("config", "sources", "vocabulary", "batches", "yardstick", "cells", "loss", "optimizers", "team"),
-        *("checkpoint", "folder", "repeats"),
+        *("checkpoint", "folder", "metrics", "repeats"),
     },
     {"layers", "corpus", "counting"},
     {"model"},
+    {"layout"},
     {"snapshot"},
     {"run", "advice"},
+    {"divergence"},
     {"trainer", "sampler", "insight"},
-    {"api", "planning"},
+    {"api", "planning", "benchmark"},
     {"terminal"},
     {"cli"},
     {"__init__", "__main__"},
@@ -35,12 +37,13 @@ HOMES = {
     "yaml": {"config"},
     "safetensors": {"checkpoint"},
     "mpi4py": {"team"},
+    "torch": {"benchmark"},
     "rich": {"terminal"},
     "click": {"cli"},
 }
 """Packages with one place; NumPy has its own rule, and any other package has none."""
 
-WITHOUT_NUMPY = {"__init__", "__main__", "errors", "config", "cli", "folder"}
+WITHOUT_NUMPY = {"__init__", "__main__", "errors", "config", "cli", "folder", "metrics"}
 
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

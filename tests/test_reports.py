@@ -21,7 +21,7 @@ from charnn.cli import main
 from charnn.config import cell_names, flat_settings, resolve
 from charnn.model import CharRNN
 from charnn.run import create
-from charnn.snapshot import Record, model_shape, read_record
+from charnn.snapshot import Record, model_shape, parameters_by_layer, read_record
 from charnn.terminal import inspection, words
 from charnn.terminal.console import PlainConsole
 from charnn.terminal.inspection import Inspection
@@ -212,7 +212,7 @@ def test_parameters_are_counted_without_making_them(cell: str, embedding: int, l
         flat_settings({"cell": cell, "embedding_size": embedding, "layers": layers, "hidden_size": 6})
     ).config.model
     assert find_cell(cell)
-    assert sum(advice.parameters_by_layer(model, 11).values()) == CharRNN(model_shape(model, 11)).size
+    assert sum(parameters_by_layer(model, 11).values()) == CharRNN(model_shape(model, 11)).size
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def ask(task: str, blas_threads: int | None = None, **spec: Any) -> Answer:
     Raises WorkerError if it fails. However this call ends, the process and all that it started have ended then.
     """
     words = [sys.executable, "-m", "charnn.benchmark.child", json.dumps({"task": task, **spec})]
-    with tempfile.TemporaryFile() as complaints, _session(words, environment(blas_threads), complaints) as process:
+    with tempfile.TemporaryFile() as complaints, session(words, environment(blas_threads), complaints) as process:
         assert process.stdout is not None
         answer = process.stdout.read()
         if process.wait() == 0:
@@ -43,7 +43,7 @@ def ask(task: str, blas_threads: int | None = None, **spec: Any) -> Answer:
 
 
 @contextlib.contextmanager
-def _session(words: list[str], variables: dict[str, str], stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def session(words: list[str], variables: dict[str, str], stderr: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own, killed at the end with everything it started.
 
     It is out of reach of Ctrl-C, which is for this process to answer; that its standard input ends tells it that this

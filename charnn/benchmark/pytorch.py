@@ -73,7 +73,7 @@ def torch_training(
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         optimizer.step()
-        return float(loss)
+        return float(loss.item())
 
     duration = median_seconds(step, seconds)
     memory = peak_memory(step, seconds / 4)

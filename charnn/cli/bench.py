@@ -20,7 +20,7 @@ PARTS = ("training", "sampling", "workers", "startup")
 EPILOG = """\b
 Examples:
   charnn bench --quick
-  charnn bench --against torch --json > bench.json
+  charnn bench --against torch
   charnn bench --cell gru --hidden 256 --hidden 512 --only training
 """
 

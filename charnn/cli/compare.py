@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ import click
 
 from charnn.cli import tell
 from charnn.cli.options import ExamplesFirst
-from charnn.cli.signals import StopSignals
+from charnn.cli.showing import train_visibly
+from charnn.cli.signals import Stopped, StopSignals
 from charnn.config import KEYS, Setting, cell_names, parse_assignment
 from charnn.errors import ConfigError, printable
 
@@ -77,7 +79,7 @@ def command(
             if not comparison.is_finished(cell) and not signals():
                 train_one(comparison, cell, signals, quiet)
         if signals():
-            tell(f"Stopped. To go on: charnn compare --resume {printable(str(comparison.path))}")
+            tell(f"Stopped. To go on: charnn compare --resume {shlex.quote(str(comparison.path))}")
             return signals.exit_code
     show(comparison, as_json)
     return 0
@@ -85,14 +87,12 @@ def command(
 
 def train_one(comparison: Comparison, cell: str, signals: StopSignals, quiet: bool) -> None:
     """Train one contestant to its end, or until a signal comes, before the reader's eyes."""
-    from charnn.terminal.training import Display
-    from charnn.trainer import train
-
-    run = comparison.open(cell, lambda message: tell(f"Note: {message}"))
-    with run, Display(run, quiet) as display:
-        signals.restore, signals.back = display.leave, display.enter
-        for record in train(run, signals):
-            display.show(record)
+    try:
+        with signals.interrupting() as stop:
+            run = comparison.open(cell, lambda message: tell(f"Note: {message}"), stop)
+    except Stopped:
+        return
+    train_visibly(run, signals, quiet)
 
 
 def show(comparison: Comparison, as_json: bool) -> None:

@@ -25,7 +25,7 @@ SHORT = 1500
 EPILOG = """\b
 Examples:
   charnn score runs/corpus-lstm-1 letter.txt
-  charnn score runs/corpus-lstm-1 letter.txt --text | less -R
+  charnn score runs/corpus-lstm-1 letter.txt --text
   charnn score runs/corpus-lstm-1 letter.txt --against runs/corpus-gru-1
   charnn score runs/corpus-lstm-1 --memory
 """

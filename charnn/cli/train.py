@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +18,13 @@ from charnn.cli.options import (
     config_flags,
     flag_settings,
 )
+from charnn.cli.showing import train_visibly
 from charnn.cli.signals import Stopped, StopSignals
 from charnn.config import Resolved, Setting, parse_assignment, read_file, resolve
 from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charnn.run import TrainingRun
-    from charnn.team import Team
-    from charnn.terminal.training import Display
 
 EPILOG = """\b
 Examples:
@@ -142,35 +140,8 @@ def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool
             if run is None:
                 team.tell("")
         with team.together():
-            stopped_early = _show(run, signals, team, quiet)
+            stopped_early = train_visibly(run, signals, quiet, team if team.size > 1 else None)
         return signals.exit_code if stopped_early else 0
-
-
-@contextlib.contextmanager
-def _unobserved(display: Display) -> Iterator[Display]:
-    """Enter and leave the display; a terminal that is gone, or a log that is full, is no reason to stop training."""
-    with contextlib.suppress(OSError):
-        display.__enter__()
-    try:
-        yield display
-    finally:
-        with contextlib.suppress(OSError):
-            display.close()
-
-
-def _show(run: TrainingRun, signals: StopSignals, team: Team, quiet: bool) -> bool:
-    """Train before the reader's eyes, and say what to do next. Whether training was stopped before its end."""
-    from charnn.terminal.training import Display
-    from charnn.trainer import Finished, train
-
-    stopped_early = False
-    with run, _unobserved(Display(run, quiet)) as display:
-        signals.restore, signals.back = display.leave, display.enter
-        for record in train(run, signals, team if team.size > 1 else None):
-            with contextlib.suppress(OSError):
-                display.show(record)
-            stopped_early = isinstance(record, Finished) and record.stopped
-    return stopped_early
 
 
 def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:

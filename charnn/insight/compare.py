@@ -21,7 +21,6 @@ from typing import Any
 
 from charnn import corpus
 from charnn import run as runs
-from charnn.advice import parameters_by_layer
 from charnn.checkpoint import list_checkpoints, write_atomically
 from charnn.config import Config, ModelConfig, Resolved, Setting, resolve
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
@@ -30,7 +29,7 @@ from charnn.insight.gradients import measure_reach
 from charnn.insight.memory import ORDERS, TEXT_LIMIT, measure_memory
 from charnn.insight.texts import count_ngrams, open_text, own_text
 from charnn.run import TrainingRun
-from charnn.snapshot import RUNS, Record, Warn, ignore, load_snapshot, read_record
+from charnn.snapshot import RUNS, Record, Warn, ignore, load_snapshot, parameters_by_layer, read_record
 from charnn.sources import open_sources
 
 LARGEST = 65536
@@ -71,7 +70,7 @@ class Comparison:
         """The run of one cell, made now or opened where it stopped. Raises what ``charnn.run`` raises."""
         folder = self.folder(cell)
         if list_checkpoints(folder / "checkpoints"):
-            return runs.resume(folder, warn=notice)
+            return runs.resume(folder, warn=notice, stop=stop)
         if folder.exists():  # killed before there was anything to keep
             shutil.rmtree(folder)
         return runs.create(self._resolved(cell), self.corpora, folder, notice=notice, stop=stop)
@@ -105,9 +104,10 @@ def begin(
     texts = {name: str(setting.value) for name, setting in settings.items()}
     absolute = tuple(str(Path(name).resolve()) for name in corpora)
     folder, lock = new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare", ignore)
-    lock.close()  # every run in it has its own
-    comparison = Comparison(folder, absolute, hidden, texts)
-    comparison.save()
+    with lock:
+        comparison = Comparison(folder, absolute, hidden, texts)
+        comparison.save()
+        (folder / "lock").unlink()  # every run in it has its own
     return comparison
 
 

@@ -59,8 +59,12 @@ class Progress:
 
     def _line(self, record: Measuring) -> str:
         elapsed = words.duration(time.monotonic() - self._started)
-        what = f"{_title(record.row)}: {NAMES.get(record.variant.kind, record.variant.kind)}, {record.variant.setting}"
+        what = f"{_title(record.row)}: {_name(record.variant.kind)}, {record.variant.setting}"
         return f"{record.number}/{record.total}  {elapsed}  {what}, repeat {record.repeat}"
+
+
+def _name(kind: str) -> str:
+    return NAMES.get(kind, kind)
 
 
 def _title(row: Row) -> str:
@@ -74,7 +78,7 @@ def _summary(row: Row) -> str:
     """A row in one line, as soon as it is known."""
     if len(row.kinds) == 1:
         return f"{_title(row)}: {_figure(row, row.kinds[0])}"
-    parts = [f"{NAMES.get(kind, kind)} {_figure(row, kind)}" for kind in row.kinds]
+    parts = [f"{_name(kind)} {_figure(row, kind)}" for kind in row.kinds]
     return f"{_title(row)}: {'; '.join(parts)}"
 
 
@@ -96,6 +100,11 @@ def _ratio(row: Row, other: str) -> str:
 def _setting(row: Row, kind: str) -> str:
     best = row.best(kind)
     return "-" if best is None else best.setting
+
+
+def _beside(row: Row, kind: str) -> str:
+    setting = _setting(row, kind)
+    return f"{NAMES[kind]}, {setting}" if kind in NAMES else setting
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ class ReportTables:
         """What has no limit of the machine, beside what it is compared to."""
         table = _table("", "charnn", "beside", "", "ratio")
         for row in (row for part in ("memory", "workers", "startup") for row in self.report.part(part)):
-            others = [(_setting(row, kind), _figure(row, kind), _ratio(row, kind)) for kind in row.kinds[1:]]
+            others = [(_beside(row, kind), _figure(row, kind), _ratio(row, kind)) for kind in row.kinds[1:]]
             for beside in others or [("-", "-", "-")]:
                 table.add_row(_title(row), _figure(row, "charnn"), *beside)
         return table
@@ -179,6 +188,7 @@ class ReportTables:
             f"Figures are characters per second where no unit is given, medians of {repeats}. Ratios are charnn's over "
             "the other's, paired within a repeat. limit: the share of what the cores can do at best, multiplying "
             "square matrices (training, many streams) or reading an array as large as the weights (one stream). "
+            "charnn samples with one BLAS thread or with one a core, whichever is faster here. "
             f"Measured in {words.duration(self.report.seconds)}."
         )
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charnn import advice
-from charnn.snapshot import Record
+from charnn.snapshot import Record, parameters_by_layer
 from charnn.terminal import words
 from charnn.terminal.axes import Format
 from charnn.terminal.chart import Chart, Level, Mark, Series
@@ -151,7 +151,7 @@ def _rows(record: Record) -> list[tuple[str, str]]:
     network = f"{s.cell}, {s.layers} x {s.hidden}, {s.parameters:,} parameters"
     if config.model.dropout:
         network += f", dropout {config.model.dropout:g}"
-    layers = ", ".join(f"{n} {c:,}" for n, c in advice.parameters_by_layer(config.model, s.vocabulary).items())
+    layers = ", ".join(f"{n} {c:,}" for n, c in parameters_by_layer(config.model, s.vocabulary).items())
     text = f"{record.corpus.characters:,} characters, {s.vocabulary} distinct: {', '.join(record.corpus.files)}"
     speed = f"{s.chars_per_second:,.0f} characters/s"
     rows = [

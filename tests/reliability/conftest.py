@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import TEXT, TINY, Golden, Zygote, fingerprints, metrics_of
+from harness import TALLY, TEXT, TINY, Golden, Tally, Zygote, fingerprints, metrics_of
 
 
 @pytest.fixture(scope="session")
@@ -54,25 +54,6 @@ def faulty(charnn: Zygote) -> Zygote:
     if not charnn.faults:
         pytest.skip("system calls cannot be intercepted here: no C compiler, or not Linux")
     return charnn
-
-
-class Tally:
-    """What was tried and what came of it, for the end of the report."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, list[int]] = {}
-        self.slowest = ("", 0.0)
-
-    def __call__(self, what: str, good: int = 1, tried: int | None = None) -> None:
-        count = self.counts.setdefault(what, [0, 0])
-        count[0] += good
-        count[1] += good if tried is None else tried
-
-    def time(self, what: str, seconds: float) -> None:
-        self.slowest = max(self.slowest, (what, seconds), key=lambda pair: pair[1])
-
-
-TALLY = Tally()
 
 
 @pytest.fixture(scope="session")

@@ -188,6 +188,25 @@ def finish(charnn: Zygote, run: Path, text: Path, arguments: Sequence[str]) -> R
     return charnn.run("train", text, "-o", run, *arguments)
 
 
+class Tally:
+    """What was tried and what came of it, for the end of the report."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, list[int]] = {}
+        self.slowest = ("", 0.0)
+
+    def __call__(self, what: str, good: int = 1, tried: int | None = None) -> None:
+        count = self.counts.setdefault(what, [0, 0])
+        count[0] += good
+        count[1] += good if tried is None else tried
+
+    def time(self, what: str, seconds: float) -> None:
+        self.slowest = max(self.slowest, (what, seconds), key=lambda pair: pair[1])
+
+
+TALLY = Tally()
+
+
 # The oracle
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Tally
-from harness import HERE, ROOT, TEXT, TINY, Golden, Zygote, assert_told, checkpoints, parse_checkpoint
+from harness import HERE, ROOT, TEXT, TINY, Golden, Tally, Zygote, assert_told, checkpoints, parse_checkpoint
 from hostile import forge
 
 from charnn import checkpoint

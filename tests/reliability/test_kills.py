@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Tally
 from harness import (
     COUNT,
     EVERY,
@@ -17,6 +16,7 @@ from harness import (
     KILL_BEFORE,
     Child,
     Golden,
+    Tally,
     Zygote,
     assert_as_if_nothing_had_happened,
     assert_calm,

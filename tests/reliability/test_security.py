@@ -11,7 +11,7 @@ from harness import ROOT
 SOURCES = sorted((ROOT / "charnn").rglob("*.py"))
 
 FORBIDDEN_MODULES = {
-    *("pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "torch", "h5py"),  # they run what they read
+    *("pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "h5py"),  # they run what they read
     *("zipfile", "tarfile", "gzip", "bz2", "lzma", "zlib"),  # they write where the archive says, and swell
     *("socket", "urllib", "http", "ftplib", "requests", "xml", "ssl"),
     *("ctypes", "code", "codeop", "runpy", "imp", "webbrowser"),
@@ -23,7 +23,8 @@ FORBIDDEN_ATTRIBUTES = {
     *("fromfile", "loadtxt", "genfromtxt", "extractall", "memmap"),
 }
 MAY_IMPORT = {
-    "subprocess": set(),
+    "subprocess": {"charnn/counting.py", "charnn/benchmark/children.py", "charnn/benchmark/measure.py"},
+    "torch": {"charnn/benchmark/pytorch.py"},
     "importlib": {"charnn/__init__.py", "charnn/cli/__init__.py", "charnn/cells/__init__.py"},
 }
 

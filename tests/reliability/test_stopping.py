@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Tally
 from harness import (
     COUNT,
     EVERY,
@@ -19,6 +18,7 @@ from harness import (
     SIGNAL,
     TINY,
     Golden,
+    Tally,
     Zygote,
     assert_calm,
     assert_told,
@@ -183,7 +183,7 @@ def test_a_signal_at_a_system_call_ends_after_resuming_as_if_nothing_had_happene
         tally(SAVED)
 
 
-def test_stopping_inherited_as_ignored_stay_ignored(charnn: Zygote, text: Path, tmp_path: Path) -> None:
+def test_signals_inherited_as_ignored_stay_ignored(charnn: Zygote, text: Path, tmp_path: Path) -> None:
     ignored = [signal.SIGINT, signal.SIGHUP]
     child = charnn.start("train", text, "-o", tmp_path / "run", *ENDLESS, ignored=ignored)
     wait_until(lambda: "step" in child.err)

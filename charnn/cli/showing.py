@@ -1,0 +1,38 @@
+"""A run enters and is trained before the reader's eyes; whether it was stopped before its end leaves."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from charnn.cli.signals import StopSignals
+
+if TYPE_CHECKING:
+    from charnn.run import TrainingRun
+    from charnn.team import Team
+
+
+def train_visibly(run: TrainingRun, signals: StopSignals, quiet: bool, team: Team | None = None) -> bool:
+    """Train, show how it goes, and say what to do next. Raises what training raises.
+
+    A terminal that is gone, or a log that is full, is no reason to stop.
+    """
+    from charnn.terminal.training import Display
+    from charnn.trainer import Finished, train
+
+    stopped_early = False
+    unseen = contextlib.suppress(OSError)
+    with run:
+        display = Display(run, quiet)
+        with unseen:
+            display.__enter__()
+        try:
+            signals.restore, signals.back = display.leave, display.enter
+            for record in train(run, signals, team):
+                with unseen:
+                    display.show(record)
+                stopped_early = isinstance(record, Finished) and record.stopped
+        finally:
+            with unseen:
+                display.close()
+    return stopped_early
