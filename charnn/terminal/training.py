@@ -106,7 +106,7 @@ class Display:
             self._draw_sample(record.step)
         if isinstance(record, Metrics) and self._live is None:
             self._line(record)
-        elif isinstance(record, Saved | RolledBack) and self.course.notice and self._live is None:
+        elif (isinstance(record, RolledBack) or (isinstance(record, Saved) and record.error)) and self._live is None:
             self._say(one_line(self.course.notice))
         elif isinstance(record, Finished):
             self._end(record)
