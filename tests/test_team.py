@@ -108,7 +108,7 @@ def test_validation_has_fewer_streams_than_there_are_workers_in_short_texts(tmp_
 def final_state(training: TrainingRun) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
     """The bits of the last checkpoint, and the metrics without what a clock said."""
     loaded = checkpoint.newest_good(training.checkpoints, pytest.fail)
-    lines = [json.loads(line) for line in training.metrics_path.read_text().splitlines()]
+    lines = [json.loads(line) for line in training.metrics.path.read_text().splitlines()]
     for line in lines:
         del line["chars_per_second"], line["elapsed_seconds"]
     return {name: array.tobytes() for name, array in loaded.arrays.items()}, lines
@@ -156,7 +156,7 @@ def test_a_worker_that_fails_says_why_in_harmless_words(capfd: pytest.CaptureFix
 
 
 def test_all_ranks_diverge_together_and_rank_0_alone_tells(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    wild = {"optimizer": "sgd", "learning_rate": 1000, "clip_norm": 0}
+    wild = {"cell": "vanilla", "activation": "relu", "optimizer": "sgd", "learning_rate": 1000, "clip_norm": 0}
     with new_run(tmp_path, workers=2, **wild) as training, pytest.raises(DivergenceError):
         list(trainer.train(training))
     assert not multiprocessing.active_children()
