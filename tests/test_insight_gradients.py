@@ -261,7 +261,9 @@ def test_the_share_of_clipped_steps_counts_steps_not_lines(run, tmp_path) -> Non
         path = tmp_path / "checkpoints" / "step-1.safetensors"
 
     assert clipped_share(Loaded) is None  # type: ignore[arg-type]
-    lines = [{"step": 10, "clipped": 1.0}, {"step": 40, "clipped": 0.5}]
+    names = ("epoch", "train_loss", "learning_rate", "grad_norm", "chars_per_second", "elapsed_seconds")
+    rest = dict.fromkeys(names, 1.0)
+    lines = [{"step": 10, "clipped": 1.0, **rest}, {"step": 40, "clipped": 0.5, **rest}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert clipped_share(Loaded) == pytest.approx((10 + 15) / 40)  # type: ignore[arg-type]
 

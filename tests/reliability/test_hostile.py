@@ -184,7 +184,7 @@ def test_mutants_of_a_checkpoint_are_refused_or_harmless(
     tally(f"{kind} mutants refused, or {'exactly what was written' if kind == 'random' else 'harmless'}", count)
     tally.time(f"a {kind} mutant", counts["slowest"])
     if kind == "random":
-        assert counts["refused"] > 0.99 * count
+        assert counts["refused"] > 0.98 * count
 
 
 CONFIGS: dict[str, tuple[bytes, str]] = {

@@ -14,7 +14,7 @@ FORBIDDEN_MODULES = {
     *("pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "h5py"),  # they run what they read
     *("zipfile", "tarfile", "gzip", "bz2", "lzma", "zlib"),  # they write where the archive says, and swell
     *("socket", "urllib", "http", "ftplib", "requests", "xml", "ssl"),
-    *("ctypes", "code", "codeop", "runpy", "imp", "webbrowser"),
+    *("code", "codeop", "runpy", "imp", "webbrowser"),
 }
 FORBIDDEN_NAMES = {"eval", "exec", "compile", "__import__", "input", "breakpoint"}
 FORBIDDEN_ATTRIBUTES = {
@@ -25,7 +25,11 @@ FORBIDDEN_ATTRIBUTES = {
 MAY_IMPORT = {
     "subprocess": {"charnn/counting.py", "charnn/benchmark/children.py", "charnn/benchmark/measure.py"},
     "torch": {"charnn/benchmark/pytorch.py"},
-    "importlib": {"charnn/__init__.py", "charnn/cli/__init__.py", "charnn/cells/__init__.py"},
+    "importlib": {
+        *("charnn/__init__.py", "charnn/cli/__init__.py", "charnn/cells/__init__.py"),
+        *("charnn/benchmark/child.py", "charnn/benchmark/suite.py"),
+    },
+    "ctypes": {"charnn/benchmark/measure.py"},  # asks BLAS for the name of its kernels
 }
 
 

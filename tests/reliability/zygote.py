@@ -120,6 +120,8 @@ def become_charnn(request: dict[str, Any], report: int) -> None:
 
 if __name__ == "__main__":
     for module in pkgutil.walk_packages(charnn.__path__, "charnn."):
+        if module.name == "charnn.benchmark.pytorch":  # needs PyTorch, which is never needed
+            continue
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     importlib.import_module("rich.live")
