@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn import run as runs
-from charnn import snapshot, trainer
+from charnn import opening, snapshot, trainer
 from charnn.config import Config, Setting, cell_names, flat_settings, resolve
 from charnn.errors import CheckpointError, ConfigError
 from charnn.insight import compare as comparisons
@@ -204,13 +203,13 @@ def train(
         raise ConfigError("train needs either a corpus or a run to resume")
     settings = flat_settings({key: value for key, value in options.items() if value is not None})
     if resume is not None:
-        run = runs.resume(Path(resume), [settings])
+        run = opening.resume(Path(resume), [settings])
     else:
         settings.setdefault("training.workers", Setting(1, "default"))
         sources = [corpus] if isinstance(corpus, str | PathLike) else list(corpus or [])
         initial = None if init_from is None else snapshot.load_snapshot(Path(init_from))
         target = None if out is None else Path(out)
-        run = runs.create(resolve(settings), [str(source) for source in sources], target, initial=initial)
+        run = opening.create(resolve(settings), [str(source) for source in sources], target, initial=initial)
     with run:
         yield from trainer.train(run)
 

@@ -182,10 +182,6 @@ class CharRNN:
         self.output.forward(w.inputs[-1], w.logits)
         return [buffers.carry() for buffers in w.recurrent]
 
-    def stepper(self, carry: Carry) -> Stepper:
-        """The model one character at a time, from ``carry`` on."""
-        return Stepper(self, carry)
-
     def losses(self, x: Array, y: Array, carry: Carry, w: Workspace) -> tuple[Array, Carry]:
         """The surprise in nats at each of the characters ``y`` (T, B) that followed ``x`` (T, B), and the new carry."""
         carry = self.forward(x, carry, w)
@@ -292,31 +288,3 @@ class CharRNN:
         for index in range(self.shape.layers):
             below = f"projection{index}" if index else "input"
             yield p[f"{below}.Wx"], p[f"recurrent{index}.Wh"], p[f"{below}.b"], p.get(f"recurrent{index}.bh")
-
-
-class Stepper:
-    """The model one character at a time for B streams: the forward pass of sampling, its state kept in place."""
-
-    def __init__(self, model: CharRNN, carry: Carry):
-        B, H = len(carry[0]["h"]), model.shape.hidden_size
-        self._model, self._workspace = model, model.workspace(1, B)
-        below: list[CharacterProjection | Projection] = [model.characters, *model.projections]
-        buffers = self._workspace.recurrent
-        self._layers = [
-            (p, w.a.reshape(-1, B, H), r, w) for p, r, w in zip(below, model.recurrent, buffers, strict=True)
-        ]
-        self._states = [(state[0], state[1]) for w in buffers for state in w.states.values()]
-        for w, state in zip(buffers, carry, strict=True):
-            w.set_carry(state)
-
-    def __call__(self, ids: Array) -> Array:
-        """Read one character a stream, ``ids`` (B,); returns the logits (B, V) of the next, in a buffer used again."""
-        x, logits = ids, self._workspace.logits
-        for projection, a, recurrent, w in self._layers:
-            projection.forward(x, a)
-            recurrent.forward(w)
-            x = w.steps[0].h
-        self._model.output.forward(x, logits)
-        for before, after in self._states:
-            np.copyto(before, after)
-        return logits

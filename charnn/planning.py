@@ -23,8 +23,8 @@ from charnn import corpus
 from charnn.advice import Advice
 from charnn.batches import Batches
 from charnn.config import Config, Resolved
+from charnn.opening import create, fit_to_text
 from charnn.repeats import Repeats, find_repeats
-from charnn.run import create, fit_to_text
 from charnn.snapshot import Warn, ignore, model_shape, parameters_by_layer
 from charnn.sources import Sources, code_points, open_sources
 from charnn.trainer import Progress, train
@@ -84,7 +84,7 @@ class Plan:
 
 
 def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = None, notice: Warn = ignore) -> Plan:
-    """Look at the texts and the configuration as ``charnn.run.create`` does, and try a few steps.
+    """Look at the texts and the configuration as ``charnn.opening.create`` does, and try a few steps.
 
     Raises the same errors.
     """

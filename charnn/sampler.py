@@ -17,6 +17,7 @@ import numpy as np
 from charnn.cells import Array
 from charnn.errors import CheckpointError, ConfigError
 from charnn.model import Carry, CharRNN
+from charnn.stepper import Stepper
 from charnn.vocabulary import Decoder, Vocabulary
 
 PRIME_LENGTH = 256
@@ -150,10 +151,11 @@ def generate(
 
 
 def _draw(model: CharRNN, ids: Array, settings: Sampling, streams: list[_Stream]) -> Iterator[tuple[int, str]]:
-    step = model.stepper(prime(model, ids[:-1], len(streams)))
+    step = Stepper(model, prime(model, ids[:-1], len(streams)))
     tokens = np.full(len(streams), ids[-1], np.intp)  # (B,)
     active = list(enumerate(streams))
     while active:
+        ended = False
         tokens, nats = draw(step(tokens), settings, np.array([stream.rng.random() for stream in streams]))
         drawn, surprises = tokens.tolist(), nats.tolist()
         for index, stream in active:
@@ -161,7 +163,8 @@ def _draw(model: CharRNN, ids: Array, settings: Sampling, streams: list[_Stream]
             stream.sample.tokens += 1
             if text := stream.take(drawn[index], settings):
                 yield index, text
-        if any(stream.sample.stopped_by for _, stream in active):
+            ended = ended or bool(stream.sample.stopped_by)
+        if ended:
             active = [(index, stream) for index, stream in active if not stream.sample.stopped_by]
 
 
@@ -180,20 +183,20 @@ def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Arr
     Returns their ids (B,) and the model's surprise at them in nats (B,), at temperature 1 and untruncated. Raises
     CheckpointError where the logits are not finite.
     """
-    top = logits.max(axis=1, keepdims=True).astype(np.float64)  # (B, 1)
+    top = np.maximum.reduce(logits, axis=1, keepdims=True)  # (B, 1)
     if not np.isfinite(top).all():
         raise CheckpointError(
             "the network's output is not finite", "its weights are too large; take another checkpoint"
         )
-    z = logits - top  # (B, V)
+    z = np.subtract(logits, top, dtype=np.float64)  # (B, V)
     weights = np.exp(z)
     if settings.temperature == 0:
         tokens = z.argmax(axis=1)
     else:
         tempered = weights if settings.temperature == 1 else np.exp(z / max(settings.temperature, COLDEST))
-        cumulated = truncate(tempered, settings).cumsum(axis=1)
-        tokens = (cumulated <= uniforms[:, None] * cumulated[:, -1:]).sum(axis=1)
-    return tokens, np.log(weights.sum(axis=1)) - z[np.arange(len(z)), tokens]
+        cumulated = np.add.accumulate(truncate(tempered, settings), axis=1)
+        tokens = np.add.reduce(cumulated <= uniforms[:, None] * cumulated[:, -1:], axis=1)
+    return tokens, np.log(np.add.reduce(weights, axis=1)) - z[np.arange(len(z)), tokens]
 
 
 def truncate(weights: Array, settings: Sampling) -> Array:

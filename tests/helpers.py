@@ -11,7 +11,8 @@ import pytest
 
 from charnn.config import flat_settings, resolve
 from charnn.errors import CharnnError, CorpusError, printable
-from charnn.run import TrainingRun, create
+from charnn.opening import create
+from charnn.run import TrainingRun
 
 WORDS = """the sea a ship and wind rain harbour light on under over green grey slow old sails sings waits""".split()  # noqa: SIM905
 

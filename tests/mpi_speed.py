@@ -26,7 +26,7 @@ from typing import Any
 from charnn import trainer
 from charnn.cells import Array
 from charnn.config import flat_settings, resolve
-from charnn.run import create
+from charnn.opening import create
 from charnn.team import MPI, Team, world
 
 STREAMS, LENGTH, LAYERS, STEPS = 50, 100, 2, 5

@@ -9,7 +9,8 @@ import pytest
 
 from charnn import counting
 from charnn.config import flat_settings, resolve
-from charnn.run import TrainingRun, create, resume
+from charnn.opening import create, resume
+from charnn.run import TrainingRun
 from charnn.snapshot import read_record
 from charnn.trainer import Trainer
 from charnn.yardstick import measure

@@ -20,7 +20,7 @@ from charnn.cells import find_cell
 from charnn.cli import main
 from charnn.config import cell_names, flat_settings, resolve
 from charnn.model import CharRNN
-from charnn.run import create
+from charnn.opening import create
 from charnn.snapshot import Record, model_shape, parameters_by_layer, read_record
 from charnn.terminal import inspection, words
 from charnn.terminal.console import PlainConsole

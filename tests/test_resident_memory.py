@@ -15,7 +15,8 @@ from charnn import trainer
 from charnn.batches import scoring_chunks
 from charnn.config import flat_settings, resolve
 from charnn.corpus import Ids, encode, open_ids, release
-from charnn.run import ENOUGH_VALIDATION, TrainingRun, create, fit_to_text
+from charnn.opening import ENOUGH_VALIDATION, create, fit_to_text
+from charnn.run import TrainingRun
 from charnn.sources import open_sources
 
 MB = 1_000_000

@@ -23,8 +23,9 @@ from charnn.errors import (
     StorageError,
 )
 from charnn.model import CharRNN
+from charnn.opening import create, resume
 from charnn.optimizers import RULES
-from charnn.run import TrainingRun, create, resume
+from charnn.run import TrainingRun
 from charnn.snapshot import load_snapshot
 from charnn.trainer import Finished, Saved, Trainer, Validated
 

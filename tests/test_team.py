@@ -19,9 +19,9 @@ import pytest
 import teamwork
 from helpers import TINY, complaint, new_run, write_text
 
-from charnn import checkpoint, run, team, trainer
+from charnn import checkpoint, opening, team, trainer
 from charnn.batches import scoring_streams
-from charnn.config import flat_settings, resolve
+from charnn.config import Setting, flat_settings, resolve
 from charnn.errors import ConfigError, DivergenceError, WorkerError
 from charnn.run import TrainingRun
 from charnn.team import Team, best_size, launch, share
@@ -121,7 +121,7 @@ def test_the_same_number_of_workers_repeats_to_the_bit_even_when_stopped_and_res
         for record in trainer.train(first, lambda: first.state.step >= 6):
             stopped_at = record.step if isinstance(record, Progress) else 0
         assert 0 < first.state.step < 24 and first.state.position.chunk and not stopped_at
-    with run.resume(first.path) as second:
+    with opening.resume(first.path) as second:
         list(trainer.train(second))
     assert final_state(second) == final_state(whole)
 
@@ -129,7 +129,7 @@ def test_the_same_number_of_workers_repeats_to_the_bit_even_when_stopped_and_res
 def test_all_ranks_agree_on_what_fits_a_time_budget(tmp_path: Path) -> None:
     settings = {**TINY, "workers": 2, "budget": "2.5s"}
     del settings["steps"]
-    with run.create(resolve(flat_settings(settings)), [write_text(tmp_path)], tmp_path / "run") as training:
+    with opening.create(resolve(flat_settings(settings)), [write_text(tmp_path)], tmp_path / "run") as training:
         finished = list(trainer.train(training))[-1]
     assert isinstance(finished, trainer.Finished)
     assert finished.step == training.state.total_steps > 1
@@ -140,11 +140,11 @@ def test_more_workers_than_streams_are_refused_before_anything_is_trained(tmp_pa
     assert not (tmp_path / "run").exists()
     with new_run(tmp_path, workers=4) as training:
         pass
-    assert "9 workers cannot share 4" in complaint(lambda: run.resume(training.path, [team_of(9)]), ConfigError)
+    assert "9 workers cannot share 4" in complaint(lambda: opening.resume(training.path, [team_of(9)]), ConfigError)
 
 
 def team_of(size: int) -> dict[str, Any]:
-    return {"training.workers": run.Setting(size, "test")}
+    return {"training.workers": Setting(size, "test")}
 
 
 def test_a_worker_that_fails_says_why_in_harmless_words(capfd: pytest.CaptureFixture[str]) -> None:
@@ -174,7 +174,7 @@ def test_a_killed_worker_ends_the_training_with_a_clear_error_and_a_good_checkpo
             list(records)
     assert caught.value.exit_code == 6 and "--resume" in caught.value.hint
     assert not multiprocessing.active_children()
-    with run.resume(training.path) as resumed:
+    with opening.resume(training.path) as resumed:
         assert resumed.state.step >= 10
 
 

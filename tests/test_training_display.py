@@ -14,7 +14,8 @@ import pytest
 from rich.cells import cell_len
 
 from charnn.config import flat_settings, resolve
-from charnn.run import TrainingRun, create, resume
+from charnn.opening import create, resume
+from charnn.run import TrainingRun
 from charnn.terminal import training
 from charnn.terminal.console import PlainConsole, can_redraw, locale_is_utf8
 from charnn.terminal.course import POINTS, Course, Smoothed, Trace

@@ -13,7 +13,8 @@ import tempfile
 from pathlib import Path
 
 from charnn.config import flat_settings, resolve
-from charnn.run import TrainingRun, create
+from charnn.opening import create
+from charnn.run import TrainingRun
 from charnn.snapshot import read_record
 from charnn.terminal.console import PlainConsole
 from charnn.terminal.course import Course

@@ -28,7 +28,8 @@ from charnn.benchmark.work import SAMPLED, TEMPERATURE, VOCABULARY
 from charnn.cells import Array
 from charnn.config import flat_settings, resolve
 from charnn.model import CharRNN, Shape
-from charnn.run import TrainingRun, create
+from charnn.opening import create
+from charnn.run import TrainingRun
 from charnn.sampler import Sampling, generate
 from charnn.team import cores
 from charnn.trainer import Progress, train

@@ -92,13 +92,12 @@ def _ranks(number: int) -> dict[str, Setting]:
 def _create(
     resolved: Resolved, corpus: tuple[str, ...], out: str | None, init_from: str | None, stop: Callable[[], None]
 ) -> TrainingRun:
-    from charnn import run as runs
-    from charnn import snapshot
+    from charnn import opening, snapshot
     from charnn.terminal.training import reading_progress
 
     initial = None if init_from is None else snapshot.load_snapshot(Path(init_from), warn=_warn)
     with reading_progress() as progress:
-        return runs.create(
+        return opening.create(
             resolved,
             corpus,
             None if out is None else Path(out),
@@ -113,9 +112,9 @@ def _create(
 def _resume(
     path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...], stop: Callable[[], None], ranks: int
 ) -> TrainingRun:
-    from charnn import run as runs
+    from charnn import opening
 
-    return runs.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn, stop=stop)
+    return opening.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn, stop=stop)
 
 
 def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool) -> int:

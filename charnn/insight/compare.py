@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charnn import corpus
-from charnn import run as runs
+from charnn import corpus, opening
 from charnn.checkpoint import list_checkpoints, write_atomically
 from charnn.config import Config, ModelConfig, Resolved, Setting, resolve
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
@@ -67,13 +66,13 @@ class Comparison:
         return read_record(self.folder(cell)).summary.status == "finished"
 
     def open(self, cell: str, notice: Warn = ignore, stop: Callable[[], None] | None = None) -> TrainingRun:
-        """The run of one cell, made now or opened where it stopped. Raises what ``charnn.run`` raises."""
+        """The run of one cell, made now or opened where it stopped. Raises what ``charnn.opening`` raises."""
         folder = self.folder(cell)
         if list_checkpoints(folder / "checkpoints"):
-            return runs.resume(folder, warn=notice, stop=stop)
+            return opening.resume(folder, warn=notice, stop=stop)
         if folder.exists():  # killed before there was anything to keep
             shutil.rmtree(folder)
-        return runs.create(self._resolved(cell), self.corpora, folder, notice=notice, stop=stop)
+        return opening.create(self._resolved(cell), self.corpora, folder, notice=notice, stop=stop)
 
     def save(self) -> None:
         document = {

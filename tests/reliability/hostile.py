@@ -119,7 +119,7 @@ def mutate_arrays(arrays: dict[str, np.ndarray], chance: random.Random) -> dict[
 
 def use(run: Path) -> None:
     """Everything that charnn does with a run folder, in short."""
-    from charnn.run import resume
+    from charnn.opening import resume
     from charnn.sampler import Sampling, generate
     from charnn.snapshot import load_snapshot, read_record
     from charnn.terminal.console import output_console

@@ -1,0 +1,293 @@
+"""Texts and a configuration enter, or a run folder: a run leaves, new or where it stopped, ready to train on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from charnn import checkpoint, corpus
+from charnn.batches import Batches
+from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
+from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
+from charnn.folder import lock_folder, make_folder, new_folder
+from charnn.model import Shape
+from charnn.run import TrainingRun, check_arrays
+from charnn.snapshot import (
+    RUNS,
+    CorpusFacts,
+    Snapshot,
+    Warn,
+    field_of,
+    ignore,
+    model_shape,
+    naming,
+    yardstick_from_json,
+)
+from charnn.sources import open_sources
+from charnn.team import best_size
+from charnn.vocabulary import Vocabulary
+
+
+def create(
+    resolved: Resolved,
+    corpora: Sequence[str | Path],
+    out: Path | None = None,
+    *,
+    stdin: IO[bytes] | None = None,
+    initial: Snapshot | None = None,
+    notice: Warn = ignore,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], None] | None = None,
+) -> TrainingRun:
+    """Make a new run folder from texts: encode them once, initialise the weights, and write the first checkpoint.
+
+    ``out`` None picks ``runs/<corpus>-<cell>-<n>``. ``initial`` gives the weights to start from. Raises ConfigError if
+    ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left behind then.
+    """
+    model_shape(resolved.config.model, 1)
+    path, lock = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
+    try:
+        make_folder(path / "checkpoints")
+        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
+        run = TrainingRun(path, config, vocabulary, facts, None, lock)
+        if config.training.workers is None:
+            workers = best_size(config.training.batch_size, run.model.size)
+            run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
+        run.model.initialise(config.training.seed, config.model.forget_bias)
+        if initial is not None:
+            _start_from(run, initial)
+        checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
+        checkpoint.write_atomically(run.metrics.path, b"")
+        run.save()
+        run.start_counting()
+        return run
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        lock.close()
+        if out is None:
+            with contextlib.suppress(OSError):  # such as other runs being there
+                RUNS.rmdir()
+        raise
+
+
+def _encode(
+    path: Path,
+    resolved: Resolved,
+    corpora: Sequence[str | Path],
+    stdin: IO[bytes] | None,
+    notice: Warn,
+    progress: Callable[[int, int], None] | None,
+    stop: Callable[[], None] | None,
+) -> tuple[Config, Vocabulary, CorpusFacts]:
+    """Read the texts twice: once to see which characters there are, once to write their ids."""
+    config, data = resolved.config, resolved.config.data
+    with open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
+        seen = corpus.survey(sources, progress, stop)
+        for text in seen.notices:
+            notice(text)
+        vocabulary = (
+            Vocabulary.bytes_()
+            if data.tokens == "bytes"
+            else Vocabulary.from_code_points(seen.code_points, data.normalize)
+        )
+        config = fit_to_text(resolved, seen.characters, notice)
+        encode_block = vocabulary.encode_code_points
+        fingerprint = corpus.encode(
+            sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
+        )
+    return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
+
+
+ENOUGH_VALIDATION = 5_000_000
+"""Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""
+
+
+def fit_to_text(resolved: Resolved, characters: int, notice: Warn) -> Config:
+    """Check that the text is long enough; a batch size and a validation share that nobody chose are made to fit."""
+    config = resolved.config
+    training, data = config.training, config.data
+    share = float(f"{ENOUGH_VALIDATION / characters:.3g}")
+    if resolved.origins.get("data.val_fraction") == "default" and share < data.val_fraction:
+        notice(f"a long text: {share:.3%} of it is held out for validation instead of {data.val_fraction:.0%}")
+        data = dataclasses.replace(data, val_fraction=share)
+        config = dataclasses.replace(config, data=data)
+    cut = corpus.split(characters, data.val_fraction, data.test_fraction)
+    available = cut.train.stop - cut.train.start
+    held_out = cut.validation.stop - cut.validation.start
+    if data.val_fraction and held_out < 2:
+        raise CorpusError(
+            f"the validation part of a text of {characters:,} characters has only {held_out}",
+            "use a longer text, a larger --val-fraction, or --val-fraction 0",
+        )
+    fitting = (available - 1) // (4 * training.seq_length)
+    if resolved.origins["training.batch_size"] == "default" and 0 < fitting < training.batch_size:
+        notice(f"a short text: {fitting} parallel streams instead of {training.batch_size}")
+        config = dataclasses.replace(config, training=dataclasses.replace(training, batch_size=fitting))
+    Batches(np.broadcast_to(np.uint8(0), available), config.training.batch_size, training.seq_length)
+    return _sharable(config)
+
+
+def _sharable(config: Config) -> Config:
+    """The configuration, if each worker has a stream to read. Raises ConfigError if not."""
+    workers, streams = config.training.workers or 1, config.training.batch_size
+    if workers > streams:
+        raise ConfigError(
+            f"{workers} workers cannot share {streams} parallel streams",
+            f"use at most {streams} workers, or a larger --batch-size",
+        )
+    return config
+
+
+def _start_from(run: TrainingRun, initial: Snapshot) -> None:
+    """Copy the weights of another run; raises ConfigError that lists what differs."""
+    differences = []
+    ours, theirs = run.model.shape, initial.model.shape
+    for field in dataclasses.fields(Shape):
+        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
+        if field.name != "vocabulary_size" and mine != other:
+            differences.append(f"{field.name} {mine} here, {other} there")
+    missing = set(run.vocabulary.characters) - set(initial.vocabulary.characters)
+    unused = set(initial.vocabulary.characters) - set(run.vocabulary.characters)
+    if run.vocabulary != initial.vocabulary:
+        for what, characters in (("only here", missing), ("only there", unused)):
+            if characters:
+                listed = " ".join(printable(repr(c)) for c in sorted(characters)[:10])
+                differences.append(f"{len(characters)} characters {what}: {listed}")
+        if not missing and not unused:
+            differences.append("tokens or normalization")
+    if differences:
+        raise ConfigError(
+            f"cannot start from {printable(str(initial.path))}: {'; '.join(differences)}",
+            "both runs need the same vocabulary and the same network",
+        )
+    run.model.load_state_dict(initial.model.state_dict())
+
+
+def resume(
+    path: Path,
+    layers: Sequence[Mapping[str, Setting]] = (),
+    corpora: Sequence[str] = (),
+    warn: Warn = ignore,
+    stop: Callable[[], None] | None = None,
+) -> TrainingRun:
+    """Open a run where it stopped. ``layers`` of settings, the later over the earlier, may hold what is ``CHANGEABLE``,
+    and repeat what is as it was.
+
+    Raises ConfigError that lists each option and text that differs, CheckpointError if there is nothing good to resume
+    from, RunBusyError if somebody trains here, and whatever ``stop`` raises.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
+    if (path / "checkpoints").is_symlink():
+        raise CheckpointError(
+            f"{printable(str(path))}/checkpoints is a link: training writes inside its run folder only"
+        )
+    if not checkpoint.list_checkpoints(path / "checkpoints"):
+        raise CheckpointError(f"there is no checkpoint in {printable(str(path))}", "begin anew: charnn train TEXT")
+    lock = lock_folder(path)
+    try:
+        loaded = checkpoint.newest_good(path / "checkpoints", warn)
+        run = _rebuild(path, loaded, layers, lock, stop)
+        if corpora:
+            _check_corpus(run, corpora, stop)
+        _tidy(run, warn)
+        if run.config.to_json() != loaded.document["config"]:
+            run.save()
+        run.start_counting()
+        return run
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _rebuild(
+    path: Path,
+    loaded: checkpoint.Checkpoint,
+    layers: Sequence[Mapping[str, Setting]],
+    lock: IO[bytes],
+    stop: Callable[[], None] | None,
+) -> TrainingRun:
+    with naming(loaded.path):
+        stored = Config.from_json(field_of(loaded.document, "config"))
+        vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+        facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
+        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
+        check_arrays(loaded, stored, vocabulary)
+    config = _with_changes(stored, layers, path)
+    run = TrainingRun(path, config, vocabulary, facts, yardstick, lock, stop)
+    with naming(loaded.path):
+        run.restore(loaded)
+    return run
+
+
+def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
+    """The stored configuration with what may change changed; any other difference is an error."""
+    old = {f"{section}.{key}": value for section, values in stored.to_json().items() for key, value in values.items()}
+    lengths = [{name: layer[name] for name in layer if name.partition(".")[2] in LENGTHS} for layer in layers]
+    new = {name: coerce(name, setting) for layer in layers for name, setting in layer.items()}
+    changes = [
+        f"{name.partition('.')[2]} is {_shown(old[name])}, not {_shown(value)}"
+        for name, value in new.items()
+        if value != old[name] and name.partition(".")[2] not in CHANGEABLE
+    ]
+    if changes:
+        raise ConfigError(
+            f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
+            "leave these options out, or begin a new run with --init-from",
+        )
+    training = {key: value for name, value in new.items() if (key := name.partition(".")[2]) in CHANGEABLE}
+    if training.get("workers") is None:
+        training["workers"] = stored.training.workers
+    if any(lengths):
+        wanted = resolve(*lengths).config.training
+        training |= {name: getattr(wanted, name) for name in LENGTHS}
+    return _sharable(dataclasses.replace(stored, training=dataclasses.replace(stored.training, **training)))
+
+
+def _shown(value: Any) -> str:
+    return "auto" if value is None else printable(str(value))
+
+
+def _check_corpus(run: TrainingRun, corpora: Sequence[str], stop: Callable[[], None] | None) -> None:
+    """Whether these texts are the ones the run was trained on. Raises ConfigError if not."""
+    data = run.config.data
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        with open_sources(corpora, work, data.encoding, data.tokens, data.normalize, stop=stop) as sources:
+            encode_block, id_type = run.vocabulary.encode_code_points, run.vocabulary.id_type
+            try:
+                fingerprint = corpus.encode(
+                    sources, work / "ids.npy", encode_block, id_type, run.facts.characters, stop=stop
+                )
+            except CorpusError:
+                fingerprint = ""
+    same = fingerprint == run.facts.fingerprint
+    if not same:
+        raise ConfigError(
+            f"{', '.join(map(printable, corpora))} is not the text that {printable(str(run.path))} was trained on",
+            "leave the text out to go on with the stored one, or begin a new run with --init-from",
+        )
+
+
+def _tidy(run: TrainingRun, warn: Warn) -> None:
+    """Remove what a killed process left: temporary files, and metrics that the checkpoint knows nothing of."""
+    for folder in (run.path, run.checkpoints):
+        checkpoint.remove_stale_temporaries(folder)
+    if not run.metrics.cut(run.state.metrics_length):
+        warn(f"{printable(str(run.metrics.path))} has lost lines; what is left of it stays")
+
+
+def _name(corpora: Sequence[str | Path], cell: str) -> str:
+    """How a run's folder is called when nobody says so: <corpus>-<cell>."""
+    first = str(corpora[0]) if corpora else "-"
+    stem = "stdin" if first == "-" else (Path.cwd() / first).stem
+    clean = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
+    return f"{clean[:64] or 'text'}-{cell}"
