@@ -32,9 +32,9 @@ from charnn.insight.reading import streams_for
 from charnn.insight.score import Scored, Scorer
 from charnn.insight.texts import Text, count_ngrams, open_text, own_text
 from charnn.model import CharRNN
+from charnn.records import Record
 from charnn.sampler import Sampling, generate
 from charnn.team import forbid_nesting
-from charnn.trainer import Record
 from charnn.vocabulary import Vocabulary
 
 StrPath = str | PathLike[str]
@@ -191,7 +191,7 @@ def train(
     init_from: StrPath | None = None,
     **options: Any,
 ) -> Iterator[Record]:
-    """Train a network on text files and folders, or go on with a run; yields the records of ``charnn.trainer``.
+    """Train a network on text files and folders, or go on with a run; yields the records of ``charnn.records``.
 
     ``options`` are the options of the configuration by name: cell="gru", hidden_size=256, epochs=5. With ``resume``
     only those in ``charnn.config.CHANGEABLE`` may be given. ``workers`` is 1 unless given: more are processes that

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 
 from charnn import checkpoint
 from charnn.cells import Array
 from charnn.errors import CheckpointError, DivergenceError, StorageError, printable
+from charnn.records import RolledBack
 from charnn.run import TrainingRun
 from charnn.team import Team
 
@@ -25,16 +25,6 @@ BLOW_UP = 4.0
 
 BURST = 1000.0
 """The same for rectified cells that start from the identity: they recover from a hundred times."""
-
-
-@dataclass(frozen=True)
-class RolledBack:
-    """Training diverged at ``step`` and goes on from ``to_step`` with its learning rate halved, for the n-th time."""
-
-    step: int
-    to_step: int
-    rollbacks: int
-    reason: str
 
 
 def check(run: TrainingRun, loss: float, gradient: Array | None = None) -> None:

@@ -24,10 +24,11 @@ from charnn.advice import Advice
 from charnn.batches import Batches
 from charnn.config import Config, Resolved
 from charnn.opening import create, fit_to_text
+from charnn.records import Progress
 from charnn.repeats import Repeats, find_repeats
 from charnn.snapshot import Warn, ignore, model_shape, parameters_by_layer
 from charnn.sources import Sources, code_points, open_sources
-from charnn.trainer import Progress, train
+from charnn.trainer import train
 
 MEASURE_SECONDS = 1.5
 """How long speed is measured, beside the start."""

@@ -5,7 +5,7 @@ where it stopped.
 
     RUN/config.yaml                              the resolved configuration
     RUN/corpus.npy                               the ids of the text: a private copy, so that the original may change
-    RUN/metrics.jsonl                            one object a line, see ``Metrics`` in ``charnn/trainer.py``
+    RUN/metrics.jsonl                            one object a line, see ``Metrics`` in ``charnn/records.py``
     RUN/checkpoints/step-00001000.safetensors    everything needed to go on, or to sample
     RUN/lock                                     held by whoever trains here
 """

@@ -14,17 +14,17 @@ import json
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from charnn.batches import scoring_chunks, scoring_streams
 from charnn.cells import Array
 from charnn.corpus import release
-from charnn.divergence import RolledBack, check, roll_back
+from charnn.divergence import check, roll_back
 from charnn.errors import DivergenceError, StorageError
 from charnn.model import Carry, Masks, Workspace
 from charnn.optimizers import clip
+from charnn.records import Finished, Metrics, Progress, Record, Saved, Validated, Validating
 from charnn.run import TrainingRun, join
 from charnn.team import Team, gather, launch, share
 
@@ -42,73 +42,6 @@ MAPPED = 1 << 24
 
 PLAN_SECONDS = 1.0
 """How long speed is measured before a time budget is turned into a number of steps."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A step was done: losses in nats per character, seconds, characters per second since the last record."""
-
-    step: int
-    total_steps: int
-    epoch: float
-    loss: float
-    learning_rate: float
-    grad_norm: float
-    clipped: bool
-    elapsed: float
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """One line of metrics.jsonl. ``train_loss`` is the mean over the steps since the line before."""
-
-    step: int
-    epoch: float
-    train_loss: float
-    val_loss: float | None
-    learning_rate: float
-    grad_norm: float
-    clipped: float
-    chars_per_second: float
-    elapsed_seconds: float
-    rollbacks: int
-
-
-@dataclass(frozen=True)
-class Validated:
-    """The whole validation part was scored; ``best`` says whether never better."""
-
-    step: int
-    loss: float
-    best: bool
-
-
-@dataclass(frozen=True)
-class Validating:
-    """How far a validation has come, from 0 to 1."""
-
-    done: float
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A checkpoint is on disk; or, with an ``error``, something could not be written, and will be tried again."""
-
-    step: int
-    path: str
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """Training ended: by its plan, or because it was told to stop."""
-
-    step: int
-    stopped: bool
-    saved: bool
-
-
-Record = Progress | Metrics | Validated | Validating | Saved | RolledBack | Finished
 
 
 def train(

@@ -27,6 +27,7 @@ from charnn import trainer
 from charnn.cells import Array
 from charnn.config import flat_settings, resolve
 from charnn.opening import create
+from charnn.records import Progress
 from charnn.team import MPI, Team, world
 
 STREAMS, LENGTH, LAYERS, STEPS = 50, 100, 2, 5
@@ -78,7 +79,7 @@ def measure(hidden_size: int, team: Team, clock: Callable[[], float]) -> tuple[i
         text.write_text("".join(rng.choices(string.printable[:65], k=STREAMS * team.size * LENGTH * (STEPS + 2))))
         with create(resolve(flat_settings(settings)), [text], Path(folder) / "run") as run:
             records = trainer.train(run, team=team if team.size > 1 else None)
-            ends = [clock() for record in records if isinstance(record, trainer.Progress)]
+            ends = [clock() for record in records if isinstance(record, Progress)]
             return run.model.size, statistics.median(b - a for a, b in itertools.pairwise(ends))
 
 

@@ -13,7 +13,7 @@ from reference import forward, surprise
 
 import charnn
 from charnn.errors import CheckpointError, ConfigError, UnknownCharacters
-from charnn.trainer import Finished, Metrics, Progress
+from charnn.records import Finished, Metrics, Progress
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ LEVELS = [
     {"errors"},
     {
         *("config", "sources", "vocabulary", "batches", "yardstick", "cells", "loss", "optimizers", "team"),
-        *("checkpoint", "folder", "metrics", "repeats"),
+        *("checkpoint", "folder", "metrics", "records", "repeats"),
     },
     {"layers", "corpus", "counting"},
     {"model"},
@@ -43,7 +43,7 @@ HOMES = {
 }
 """Packages with one place; NumPy has its own rule, and any other package has none."""
 
-WITHOUT_NUMPY = {"__init__", "__main__", "errors", "config", "cli", "folder", "metrics"}
+WITHOUT_NUMPY = {"__init__", "__main__", "errors", "config", "cli", "folder", "metrics", "records"}
 
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

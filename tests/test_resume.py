@@ -25,9 +25,10 @@ from charnn.errors import (
 from charnn.model import CharRNN
 from charnn.opening import create, resume
 from charnn.optimizers import RULES
+from charnn.records import Finished, Saved, Validated
 from charnn.run import TrainingRun
 from charnn.snapshot import load_snapshot
-from charnn.trainer import Finished, Saved, Trainer, Validated
+from charnn.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 

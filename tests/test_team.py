@@ -19,13 +19,13 @@ import pytest
 import teamwork
 from helpers import TINY, complaint, new_run, write_text
 
-from charnn import checkpoint, opening, team, trainer
+from charnn import checkpoint, opening, records, team, trainer
 from charnn.batches import scoring_streams
 from charnn.config import Setting, flat_settings, resolve
 from charnn.errors import ConfigError, DivergenceError, WorkerError
+from charnn.records import Metrics, Progress
 from charnn.run import TrainingRun
 from charnn.team import Team, best_size, launch, share
-from charnn.trainer import Metrics, Progress
 
 Got = list[dict[str, np.ndarray[Any, Any]]]
 
@@ -131,7 +131,7 @@ def test_all_ranks_agree_on_what_fits_a_time_budget(tmp_path: Path) -> None:
     del settings["steps"]
     with opening.create(resolve(flat_settings(settings)), [write_text(tmp_path)], tmp_path / "run") as training:
         finished = list(trainer.train(training))[-1]
-    assert isinstance(finished, trainer.Finished)
+    assert isinstance(finished, records.Finished)
     assert finished.step == training.state.total_steps > 1
 
 

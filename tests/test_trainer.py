@@ -12,8 +12,9 @@ from helpers import new_run
 from reference import forward, surprise
 
 from charnn.batches import BURN_IN, Position
+from charnn.records import Metrics, Progress, Validated
 from charnn.team import Team
-from charnn.trainer import Metrics, Progress, Trainer, Validated
+from charnn.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 

@@ -15,6 +15,7 @@ from rich.cells import cell_len
 
 from charnn.config import flat_settings, resolve
 from charnn.opening import create, resume
+from charnn.records import Finished, Progress, Record, Saved, Validated
 from charnn.run import TrainingRun
 from charnn.terminal import training
 from charnn.terminal.console import PlainConsole, can_redraw, locale_is_utf8
@@ -22,7 +23,7 @@ from charnn.terminal.course import POINTS, Course, Smoothed, Trace
 from charnn.terminal.dashboard import Dashboard, loss_chart
 from charnn.terminal.preview import Preview
 from charnn.terminal.training import Display
-from charnn.trainer import Finished, Progress, Record, Saved, Trainer, Validated
+from charnn.trainer import Trainer
 
 TEXT = "".join(f"ANNA: {word} by the sea shore, the shells I {word} are sea shells.\n" for word in "abcdefgh") * 12
 SETTINGS = {"hidden_size": 8, "layers": 1, "batch_size": 4, "seq_length": 16, "steps": 40, "validate_every": 10}

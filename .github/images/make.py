@@ -14,6 +14,7 @@ from pathlib import Path
 
 from charnn.config import flat_settings, resolve
 from charnn.opening import create
+from charnn.records import Progress, Validated
 from charnn.run import TrainingRun
 from charnn.snapshot import read_record
 from charnn.terminal.console import PlainConsole
@@ -21,7 +22,7 @@ from charnn.terminal.course import Course
 from charnn.terminal.dashboard import Dashboard
 from charnn.terminal.inspection import loss_chart
 from charnn.terminal.preview import Preview
-from charnn.trainer import Progress, Validated, train
+from charnn.trainer import train
 
 IMAGES = Path(__file__).parent
 CORPUS = IMAGES.parent.parent / "corpora" / "dialogues.txt"

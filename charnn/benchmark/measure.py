@@ -29,10 +29,11 @@ from charnn.cells import Array
 from charnn.config import flat_settings, resolve
 from charnn.model import CharRNN, Shape
 from charnn.opening import create
+from charnn.records import Progress
 from charnn.run import TrainingRun
 from charnn.sampler import Sampling, generate
 from charnn.team import cores
-from charnn.trainer import Progress, train
+from charnn.trainer import train
 from charnn.vocabulary import Vocabulary
 
 ALPHABET = sorted(f"\n {string.ascii_letters}!$&',-.3:;?")

@@ -17,8 +17,9 @@ def train_visibly(run: TrainingRun, signals: StopSignals, quiet: bool, team: Tea
 
     A terminal that is gone, or a log that is full, is no reason to stop.
     """
+    from charnn.records import Finished
     from charnn.terminal.training import Display
-    from charnn.trainer import Finished, train
+    from charnn.trainer import train
 
     stopped_early = False
     unseen = contextlib.suppress(OSError)

@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from charnn.divergence import RolledBack
 from charnn.metrics import read_metrics
+from charnn.records import Metrics, Progress, Record, RolledBack, Saved, Validated, Validating
 from charnn.run import TrainingRun
-from charnn.trainer import Metrics, Progress, Record, Saved, Validated, Validating
 
 POINTS = 1024
 """A trace keeps at most this many points, each the mean of equally many values."""

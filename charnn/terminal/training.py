@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from charnn.divergence import RolledBack
+from charnn.records import Finished, Metrics, Record, RolledBack, Saved, Validated
 from charnn.run import TrainingRun
 from charnn.terminal import words
 from charnn.terminal.console import can_redraw, notes_console
@@ -27,7 +27,6 @@ from charnn.terminal.course import Course
 from charnn.terminal.dashboard import Dashboard, loss_chart
 from charnn.terminal.preview import Preview
 from charnn.terminal.safe import one_line
-from charnn.trainer import Finished, Metrics, Record, Saved, Validated
 
 REFRESH = 0.25
 """Seconds between two refreshes on a terminal, at least."""

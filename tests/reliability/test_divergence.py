@@ -24,7 +24,8 @@ from harness import (
 from charnn import opening
 from charnn.config import flat_settings, resolve
 from charnn.errors import DivergenceError
-from charnn.trainer import Progress, train
+from charnn.records import Progress
+from charnn.trainer import train
 
 WILD = [*TINY, "--steps", "120", "--set", "optimization.schedule=constant", "--clip", "0", "--optimizer", "sgd"]
 WILD += ["--cell", "vanilla", "--activation", "relu", "--validate-every", "1000", "--set", "training.log_every=1"]
