@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 from charnn import checkpoint, corpus
-from charnn.batches import Batches
 from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
+from charnn.fitting import check_shares, fit
 from charnn.folder import lock_folder, make_folder, new_folder
 from charnn.model import Shape
 from charnn.run import TrainingRun, check_arrays
@@ -32,7 +30,7 @@ from charnn.snapshot import (
     yardstick_from_json,
 )
 from charnn.sources import open_sources
-from charnn.team import best_size
+from charnn.team import best_size, cores
 from charnn.vocabulary import Vocabulary
 
 
@@ -98,52 +96,12 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = fit_to_text(resolved, seen.characters, notice)
+        config = fit(resolved, seen.characters, notice, resolved.config.training.workers or cores()).config
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
         )
     return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
-
-
-ENOUGH_VALIDATION = 5_000_000
-"""Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""
-
-
-def fit_to_text(resolved: Resolved, characters: int, notice: Warn) -> Config:
-    """Check that the text is long enough; a batch size and a validation share that nobody chose are made to fit."""
-    config = resolved.config
-    training, data = config.training, config.data
-    share = float(f"{ENOUGH_VALIDATION / characters:.3g}")
-    if resolved.origins.get("data.val_fraction") == "default" and share < data.val_fraction:
-        notice(f"a long text: {share:.3%} of it is held out for validation instead of {data.val_fraction:.0%}")
-        data = dataclasses.replace(data, val_fraction=share)
-        config = dataclasses.replace(config, data=data)
-    cut = corpus.split(characters, data.val_fraction, data.test_fraction)
-    available = cut.train.stop - cut.train.start
-    held_out = cut.validation.stop - cut.validation.start
-    if data.val_fraction and held_out < 2:
-        raise CorpusError(
-            f"the validation part of a text of {characters:,} characters has only {held_out}",
-            "use a longer text, a larger --val-fraction, or --val-fraction 0",
-        )
-    fitting = (available - 1) // (4 * training.seq_length)
-    if resolved.origins["training.batch_size"] == "default" and 0 < fitting < training.batch_size:
-        notice(f"a short text: {fitting} parallel streams instead of {training.batch_size}")
-        config = dataclasses.replace(config, training=dataclasses.replace(training, batch_size=fitting))
-    Batches(np.broadcast_to(np.uint8(0), available), config.training.batch_size, training.seq_length)
-    return _sharable(config)
-
-
-def _sharable(config: Config) -> Config:
-    """The configuration, if each worker has a stream to read. Raises ConfigError if not."""
-    workers, streams = config.training.workers or 1, config.training.batch_size
-    if workers > streams:
-        raise ConfigError(
-            f"{workers} workers cannot share {streams} parallel streams",
-            f"use at most {streams} workers, or a larger --batch-size",
-        )
-    return config
 
 
 def _start_from(run: TrainingRun, initial: Snapshot) -> None:
@@ -249,7 +207,9 @@ def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path:
     if any(lengths):
         wanted = resolve(*lengths).config.training
         training |= {name: getattr(wanted, name) for name in LENGTHS}
-    return _sharable(dataclasses.replace(stored, training=dataclasses.replace(stored.training, **training)))
+    config = dataclasses.replace(stored, training=dataclasses.replace(stored.training, **training))
+    check_shares(config)
+    return config
 
 
 def _shown(value: Any) -> str:

@@ -22,12 +22,14 @@ import numpy as np
 from charnn import corpus
 from charnn.advice import Advice
 from charnn.batches import Batches
-from charnn.config import Config, Resolved
-from charnn.opening import create, fit_to_text
+from charnn.config import OPTIONS, Config, Resolved
+from charnn.fitting import fit
+from charnn.opening import create
 from charnn.records import Progress
 from charnn.repeats import Repeats, find_repeats
 from charnn.snapshot import Warn, ignore, model_shape, parameters_by_layer
 from charnn.sources import Sources, code_points, open_sources
+from charnn.team import cores
 from charnn.trainer import train
 
 MEASURE_SECONDS = 1.5
@@ -96,7 +98,7 @@ def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = N
         open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
     ):
         seen = corpus.survey(sources)
-        resolved = Resolved(fit_to_text(resolved, seen.characters, notice), resolved.origins)
+        resolved = fit(resolved, seen.characters, notice, resolved.config.training.workers or cores())
         data = resolved.config.data
         cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
         repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
@@ -165,8 +167,8 @@ def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, para
 
 
 def _measure(config: Config, work: Path) -> tuple[float, int]:
-    origins = dict.fromkeys(("training.batch_size",), "plan")
-    with create(Resolved(config, origins), [work / "part.txt"], work / "run") as run:
+    chosen = Resolved(config, dict.fromkeys(OPTIONS, "plan"))
+    with create(chosen, [work / "part.txt"], work / "run") as run:
         times: list[float] = []  # at the end of each step; the first two fill caches
         for record in train(run, lambda: len(times) > 2 and times[-1] - times[1] > MEASURE_SECONDS):
             if isinstance(record, Progress):

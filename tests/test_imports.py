@@ -23,7 +23,7 @@ LEVELS = [
     {"model"},
     {"layout", "stepper"},
     {"snapshot"},
-    {"run", "advice"},
+    {"run", "advice", "fitting"},
     {"opening", "divergence"},
     {"trainer", "sampler", "insight"},
     {"api", "planning", "benchmark"},

@@ -100,7 +100,7 @@ def test_a_dry_run_shows_facts_warnings_and_where_each_value_came_from(
     assert rows["model.hidden_size"][1:] == ["16", "--hidden"]
     assert rows["model.layers"][1:] == ["1", "my.yaml:2"]
     assert rows["model.cell"][1:] == ["lstm", "default"]
-    assert rows["training.batch_size"][2:] == ["made", "to", "fit", "the", "text"]
+    assert rows["training.batch_size"][2:] == ["fitted", "to", "the", "text"]
     assert not Path("runs").exists()
 
 

@@ -15,7 +15,8 @@ from charnn import records, trainer
 from charnn.batches import scoring_chunks
 from charnn.config import flat_settings, resolve
 from charnn.corpus import Ids, encode, open_ids, release
-from charnn.opening import ENOUGH_VALIDATION, create, fit_to_text
+from charnn.fitting import ENOUGH_VALIDATION, fit
+from charnn.opening import create
 from charnn.run import TrainingRun
 from charnn.sources import open_sources
 
@@ -116,12 +117,12 @@ def test_scoring_reads_only_the_characters_of_its_chunk(tmp_path: Path) -> None:
 def test_a_long_text_holds_out_as_much_for_validation_as_is_needed_unless_told_otherwise() -> None:
     notices: list[str] = []
     characters = 100 * ENOUGH_VALIDATION
-    fitted = fit_to_text(resolve(flat_settings({})), characters, notices.append)
+    fitted = fit(resolve(flat_settings({})), characters, notices.append, cores=2).config
     assert fitted.data.val_fraction == pytest.approx(0.01)
     assert "1.000% of it is held out for validation instead of 10%" in notices[0]
-    asked = fit_to_text(resolve(flat_settings({"val_fraction": 0.1})), characters, pytest.fail)
+    asked = fit(resolve(flat_settings({"val_fraction": 0.1})), characters, pytest.fail, cores=2).config
     assert asked.data.val_fraction == 0.1
-    assert fit_to_text(resolve(flat_settings({})), 2 * MB, pytest.fail).data.val_fraction == 0.1
+    assert fit(resolve(flat_settings({})), 2 * MB, pytest.fail, cores=2).config.data.val_fraction == 0.1
 
 
 def planned(folder: Path, **options: object) -> TrainingRun:

@@ -58,7 +58,9 @@ class Comparison:
 
     def _resolved(self, cell: str) -> Resolved:
         values = {**self.settings, "model.cell": cell, "model.hidden_size": str(self.hidden_sizes[cell])}
-        return resolve({name: Setting(value, "compare") for name, value in values.items()})
+        resolved = resolve({name: Setting(value, "compare") for name, value in values.items()})
+        # Nothing is left to be fitted: the contestants differ in their cell alone.
+        return Resolved(resolved.config, dict.fromkeys(resolved.origins, "compare"))
 
     def is_finished(self, cell: str) -> bool:
         if not list_checkpoints(self.folder(cell) / "checkpoints"):

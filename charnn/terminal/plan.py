@@ -53,8 +53,6 @@ class PlanReport:
             if value is None and not spec.metadata.get("auto"):
                 continue
             shown, origin = "auto" if value is None else str(value), resolved.origins[name]
-            if origin == "default" and key == "batch_size" and value != spec.default:
-                origin = "made to fit the text"
             styles = ("", "dim") if origin == "default" else ("bold", "bold")
             cells = (Text(one_line(text, encoding), style) for text, style in zip((shown, origin), styles, strict=True))
             table.add_row(name, *cells)

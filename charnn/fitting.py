@@ -1,0 +1,135 @@
+"""A configuration, the length of a text and the cores there are enter; what nobody chose leaves fitted to them.
+
+What the user chose stays as it is. Under a time budget the network follows from the time and the text:
+
+- Its parameters grow with the square root of the work that the budget allows: half of every gain in time goes into a
+  larger network, half into more characters read. That is the balance Hoffmann et al. (2022) found for language models.
+- A short text caps it: more than a few parameters for every character only learn the text by heart.
+- Dropout grows with the number of times that the text will be read, from none where that is hardly more than twice.
+- One wide layer learns more in the same time than two narrow ones, and Adam takes larger steps on a smaller network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from charnn import corpus
+from charnn.batches import Batches
+from charnn.cells import find_cell
+from charnn.config import Config, Resolved
+from charnn.errors import ConfigError, CorpusError
+from charnn.snapshot import Warn
+
+ENOUGH_VALIDATION = 5_000_000
+"""Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""
+
+CORE = 6e10
+"""Multiplications and additions that a core does in a second of training, about.
+
+A rule and not a measurement, so that the same command trains the same network on every machine of as many cores.
+"""
+
+REFERENCE_UNITS, REFERENCE_WORK = 192, 2.2e12
+"""The hidden size of one LSTM layer that learned most with that much work on a megabyte of English."""
+
+FIT = "fitted to the text"
+FIT_BUDGET = "fitted to text and budget"
+"""Where such a value came from, as a dry run shows it."""
+
+
+def fit(resolved: Resolved, characters: int, notice: Warn, cores: int) -> Resolved:
+    """The configuration for a text of so many characters, in which what nobody chose is made to fit.
+
+    Raises CorpusError where the text is too short for what was chosen, ConfigError for more workers than streams.
+    """
+    resolved = _fit_validation(resolved, characters, notice)
+    data = resolved.config.data
+    cut = corpus.split(characters, data.val_fraction, data.test_fraction)
+    available, held_out = (part.stop - part.start for part in (cut.train, cut.validation))
+    if data.val_fraction and held_out < 2:
+        raise CorpusError(
+            f"the validation part of a text of {characters:,} characters has only {held_out}",
+            "use a longer text, a larger --val-fraction, or --val-fraction 0",
+        )
+    if resolved.config.training.budget is not None:
+        resolved = _fit_network(resolved, available, cores, notice)
+    resolved = _fit_streams(resolved, available, notice)
+    training = resolved.config.training
+    Batches(np.broadcast_to(np.uint8(0), available), training.batch_size, training.seq_length)
+    check_shares(resolved.config)
+    return resolved
+
+
+def check_shares(config: Config) -> None:
+    """Raises ConfigError unless each worker has a stream to read."""
+    workers, streams = config.training.workers or 1, config.training.batch_size
+    if workers > streams:
+        raise ConfigError(
+            f"{workers} workers cannot share {streams} parallel streams",
+            f"use at most {streams} workers, or a larger --batch-size",
+        )
+
+
+def _fit_validation(resolved: Resolved, characters: int, notice: Warn) -> Resolved:
+    share = float(f"{ENOUGH_VALIDATION / characters:.3g}")
+    if not _is_free(resolved, "data.val_fraction") or share >= resolved.config.data.val_fraction:
+        return resolved
+    usual = resolved.config.data.val_fraction
+    notice(f"a long text: {share:.3%} of it is held out for validation instead of {usual:.0%}")
+    return _replaced(resolved, FIT, {"data.val_fraction": share})
+
+
+def _fit_streams(resolved: Resolved, available: int, notice: Warn) -> Resolved:
+    training = resolved.config.training
+    fitting = (available - 1) // (4 * training.seq_length)
+    if not _is_free(resolved, "training.batch_size") or not 0 < fitting < training.batch_size:
+        return resolved
+    notice(f"a short text: {fitting} parallel streams instead of {training.batch_size}")
+    return _replaced(resolved, FIT, {"training.batch_size": fitting})
+
+
+def _fit_network(resolved: Resolved, available: int, cores: int, notice: Warn) -> Resolved:
+    """The network that makes the most of a time budget on a text of ``available`` training characters."""
+    before = resolved
+    work = (resolved.config.training.budget or 0) * cores * CORE
+    resolved = _replaced(
+        resolved, FIT_BUDGET, {"model.layers": 1, "model.embedding_size": 128, "model.forget_bias": 0.0}
+    )
+    model = resolved.config.model
+    squares = len(find_cell(model.cell).gates) * (2 * model.layers - 1)  # of weights between layers of that many units
+    by_work = REFERENCE_UNITS * (work / REFERENCE_WORK) ** 0.25
+    by_text = 256 * math.sqrt(available / 1e5)
+    units = round(min(by_work, by_text) * math.sqrt(4 / squares) / 64) * 64
+    resolved = _replaced(resolved, FIT_BUDGET, {"model.hidden_size": min(2048, max(64, units))})
+    H = resolved.config.model.hidden_size
+    times_read = work / (6 * squares * H**2) / available
+    dropout = round(min(0.5, max(0.0, 0.1 * math.log2(times_read / 3.5))), 2)
+    slower = 0.25 if model.cell == "vanilla" else 1.0
+    rate = float(f"{slower * 8e-3 * math.sqrt(REFERENCE_UNITS / H):.2g}")
+    resolved = _replaced(resolved, FIT_BUDGET, {"model.dropout": dropout, "optimization.learning_rate": rate})
+    fitted = [name for name, origin in resolved.origins.items() if before.origins[name] != origin]
+    if fitted:
+        values = resolved.config.to_json()
+        shown = (f"{key} {values[section][key]}" for section, _, key in (name.partition(".") for name in fitted))
+        notice(f"fitted to text and budget: {', '.join(shown)}")
+    return resolved
+
+
+def _is_free(resolved: Resolved, name: str) -> bool:
+    return resolved.origins[name] == "default"
+
+
+def _replaced(resolved: Resolved, origin: str, values: dict[str, Any]) -> Resolved:
+    """``values`` by ``section.key`` in the place of those that nobody chose."""
+    config, origins = resolved.config, dict(resolved.origins)
+    for name, value in values.items():
+        if _is_free(resolved, name):
+            section, _, key = name.partition(".")
+            part = dataclasses.replace(getattr(config, section), **{key: value})
+            config = dataclasses.replace(config, **{section: part})
+            origins[name] = origin
+    return Resolved(config, origins)
