@@ -210,7 +210,7 @@ def coerce(name: str, setting: Setting) -> Any:
     elif "float" in str(spec.type):
         value = _number(value, shown)
     elif not isinstance(value, str):
-        raise ConfigError(f"{shown} must be text, not {value!r}")
+        raise ConfigError(f"{shown} must be text, not {printable(repr(value))[:80]}")
     if choices := limits.get("choices"):
         _check_choice(value, choices() if callable(choices) else choices, shown)
     else:
@@ -227,7 +227,7 @@ def _integer(value: Any, shown: str) -> int:
 
 def _number(value: Any, shown: str, what: str = "a number") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ConfigError(f"{shown} must be {what}, not {value!r}")
+        raise ConfigError(f"{shown} must be {what}, not {printable(repr(value))[:80]}")
     try:
         number = float(value)
     except (ValueError, OverflowError):

@@ -196,6 +196,8 @@ class State:
         for name, limit in {**dict.fromkeys(STEPS_DONE, state.step), "clipped_steps": state.summed_steps}.items():
             if (getattr(state, name) or 0) > limit:
                 raise CheckpointError(f"the checkpoint's state.{name} is {getattr(state, name)}, more than {limit}")
+        if state.reported < state.step and not state.summed_steps:
+            raise CheckpointError("the checkpoint's state has steps to report, and none summed up")
         return state
 
 

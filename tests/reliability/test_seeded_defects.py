@@ -60,7 +60,7 @@ DEFECTS = {
         "random",
     ),
     "metrics are not cut back": (
-        "run.py",
+        "opening.py",
         "if not run.metrics.cut(run.state.metrics_length)",
         "if False",
         "metrics_beyond",
@@ -89,7 +89,7 @@ DEFECTS = {
         "metrics.py",
         "            if sync:\n                self._written = 0\n",
         '            self._tail = b""\n            self._written = 0\n',
-        "fails_costs_no_checkpoint or full_disk",
+        "line_of_metrics",
     ),
     "the lock is not taken": (
         "folder.py",
