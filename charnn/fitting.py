@@ -7,6 +7,7 @@ What the user chose stays as it is. Under a time budget the network follows from
 - A short text caps it: more than a few parameters for every character only learn the text by heart.
 - Dropout grows with the number of times that the text will be read, from none where that is hardly more than twice.
 - One wide layer learns more in the same time than two narrow ones, and Adam takes larger steps on a smaller network.
+  Weights decay a little, apart from Adam's scaling (Loshchilov and Hutter 2019).
 """
 
 from __future__ import annotations
@@ -109,8 +110,12 @@ def _fit_network(resolved: Resolved, available: int, cores: int, notice: Warn) -
     times_read = work / (6 * squares * H**2) / available
     dropout = round(min(0.5, max(0.0, 0.1 * math.log2(times_read / 3.5))), 2)
     slower = 0.25 if model.cell == "vanilla" else 1.0
-    rate = float(f"{slower * 8e-3 * math.sqrt(REFERENCE_UNITS / H):.2g}")
-    resolved = _replaced(resolved, FIT_BUDGET, {"model.dropout": dropout, "optimization.learning_rate": rate})
+    rate = float(f"{slower * 8e-3 * math.sqrt(256 / H):.2g}")
+    resolved = _replaced(
+        resolved,
+        FIT_BUDGET,
+        {"model.dropout": dropout, "optimization.learning_rate": rate, "optimization.weight_decay": 0.1},
+    )
     fitted = [name for name, origin in resolved.origins.items() if before.origins[name] != origin]
     if fitted:
         values = resolved.config.to_json()
