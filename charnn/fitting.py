@@ -109,7 +109,7 @@ def _fit_network(resolved: Resolved, available: int, cores: int, notice: Warn) -
     H = resolved.config.model.hidden_size
     times_read = work / (6 * squares * H**2) / available
     dropout = round(min(0.5, max(0.0, 0.1 * math.log2(times_read / 3.5))), 2)
-    slower = 0.25 if model.cell == "vanilla" else 1.0
+    slower = 0.35 if model.cell == "vanilla" else 1.0
     rate = float(f"{slower * 8e-3 * math.sqrt(256 / H):.2g}")
     resolved = _replaced(
         resolved,

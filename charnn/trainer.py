@@ -9,7 +9,6 @@ clock or by a signal travels with the gradient, so that all ranks act on it at t
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import time
@@ -295,18 +294,19 @@ class Trainer:
             state.log_every = training.log_every or max(1, min(100, state.validate_every // 10))
 
     def _seconds_per_step(self) -> float:
-        """Time of one gradient, measured on the first chunk without changing anything."""
+        """Median time of one gradient, measured on the first chunk without changing anything; the same on all ranks."""
         run = self.run
         x, y = run.batches.batch(run.state.position, self.columns)
-        times = np.zeros(1)
-        started = time.monotonic()
-        for count in itertools.count(1):
+        times: list[float] = []
+        told = np.zeros(2)
+        while not told[0]:
+            started = time.monotonic()
             run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, 1.0)
-            times[0] = self._rank0(lambda: True) and (time.monotonic() - started)
-            self.team.sum(times)
-            if times[0] > PLAN_SECONDS and count > 2:
-                return float(times[0]) / count
-        raise AssertionError("unreachable")
+            times.append(time.monotonic() - started)
+            enough = len(times) > 2 and sum(times) > PLAN_SECONDS
+            told[:] = (enough, float(np.median(times))) if self.team.rank == 0 else 0.0
+            self.team.sum(told)
+        return float(told[1])
 
     def _steps_in(self, seconds: float, per_step: float) -> int:
         """Steps that fit, leaving time for the validations, but no more than half."""
