@@ -230,6 +230,17 @@ def test_the_screen_and_the_cursor_are_restored_at_the_end_and_the_outcome_stays
     assert "Done: 40 steps" in rest and "charnn sample" in rest and "epochs / characters" in rest
 
 
+def test_a_run_past_its_best_is_sampled_from_its_best(run: TrainingRun) -> None:
+    for _ in Trainer(run).train():
+        pass
+    for best_step, command in ((40, f"charnn sample {run.path}\n"), (20, f"charnn sample {run.path} --best\n")):
+        run.state.best_step = best_step
+        file = io.StringIO()
+        with Display(run, console=PlainConsole(file=file, width=200)) as display:
+            display.show(Finished(40, stopped=False, saved=True))
+        assert command in file.getvalue()
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_the_screen_and_the_cursor_are_restored_on_an_exception(run: TrainingRun, quiet: bool) -> None:
     screen = Screen()

@@ -177,7 +177,8 @@ class Display:
         if state.best_val_loss is not None:
             best = words.judged(state.best_val_loss, self.run.yardstick)
             lines.append(f"Best validation loss {best}, at step {state.best_step:,}.")
-        lines += [f"  let it write: charnn sample {run}", f"  its curves:   charnn inspect {run}"]
+        past_best = " --best" if (state.best_step or state.step) < state.step else ""
+        lines += [f"  let it write: charnn sample {run}{past_best}", f"  its curves:   charnn inspect {run}"]
         return "\n".join(lines)
 
     def _say(self, text: str) -> None:
