@@ -42,8 +42,14 @@ FIT_BUDGET = "fitted to text and budget"
 """Where such a value came from, as a dry run shows it."""
 
 
-def fit(resolved: Resolved, characters: int, notice: Warn, cores: int) -> Resolved:
+SLOWER = {"vanilla": 0.35}
+"""A factor on the learning rate of cells without gates, whose gradients are less steady."""
+
+
+def fit(resolved: Resolved, characters: int, notice: Warn, cores: int, started: bool = False) -> Resolved:
     """The configuration for a text of so many characters, in which what nobody chose is made to fit.
+
+    A network that ``started`` from the weights of another run stays as it is.
 
     Raises CorpusError where the text is too short for what was chosen, ConfigError for more workers than streams.
     """
@@ -56,8 +62,8 @@ def fit(resolved: Resolved, characters: int, notice: Warn, cores: int) -> Resolv
             f"the validation part of a text of {characters:,} characters has only {held_out}",
             "use a longer text, a larger --val-fraction, or --val-fraction 0",
         )
-    if resolved.config.training.budget is not None:
-        resolved = _fit_network(resolved, available, cores, notice)
+    if resolved.config.training.budget is not None and not started:
+        resolved = _fit_to_budget(resolved, available, cores, notice)
     resolved = _fit_streams(resolved, available, notice)
     training = resolved.config.training
     Batches(np.broadcast_to(np.uint8(0), available), training.batch_size, training.seq_length)
@@ -93,35 +99,35 @@ def _fit_streams(resolved: Resolved, available: int, notice: Warn) -> Resolved:
     return _replaced(resolved, FIT, {"training.batch_size": fitting})
 
 
-def _fit_network(resolved: Resolved, available: int, cores: int, notice: Warn) -> Resolved:
+def _fit_to_budget(resolved: Resolved, available: int, cores: int, notice: Warn) -> Resolved:
     """The network that makes the most of a time budget on a text of ``available`` training characters."""
-    before = resolved
     work = (resolved.config.training.budget or 0) * cores * CORE
-    resolved = _replaced(
-        resolved, FIT_BUDGET, {"model.layers": 1, "model.embedding_size": 128, "model.forget_bias": 0.0}
-    )
-    model = resolved.config.model
-    squares = len(find_cell(model.cell).gates) * (2 * model.layers - 1)  # of weights between layers of that many units
+    fitted = _fit_network(resolved, work, available)
+    if fitted.config.optimization.optimizer == "adam":
+        H, slower = fitted.config.model.hidden_size, SLOWER.get(fitted.config.model.cell, 1.0)
+        rate = float(f"{slower * 8e-3 * math.sqrt(256 / H):.2g}")
+        decay = {"optimization.learning_rate": rate, "optimization.weight_decay": 0.1}
+        fitted = _replaced(fitted, FIT_BUDGET, decay)
+    names = [name for name, origin in fitted.origins.items() if resolved.origins[name] != origin]
+    if names:
+        values = fitted.config.to_json()
+        shown = (f"{key} {values[section][key]}" for section, _, key in (name.partition(".") for name in names))
+        notice(f"fitted to text and budget: {', '.join(shown)}")
+    return fitted
+
+
+def _fit_network(resolved: Resolved, work: float, available: int) -> Resolved:
+    cell = find_cell(resolved.config.model.cell)
+    start = {"model.forget_bias": 0.0} if cell.forget_gates else {}
+    resolved = _replaced(resolved, FIT_BUDGET, {"model.layers": 1, "model.embedding_size": 128, **start})
+    matrices = len(cell.gates) * (2 * resolved.config.model.layers - 1)  # of H times H weights
     by_work = REFERENCE_UNITS * (work / REFERENCE_WORK) ** 0.25
     by_text = 256 * math.sqrt(available / 1e5)
-    units = round(min(by_work, by_text) * math.sqrt(4 / squares) / 64) * 64
+    units = round(min(by_work, by_text) * math.sqrt(4 / matrices) / 64) * 64
     resolved = _replaced(resolved, FIT_BUDGET, {"model.hidden_size": min(2048, max(64, units))})
-    H = resolved.config.model.hidden_size
-    times_read = work / (6 * squares * H**2) / available
-    dropout = round(min(0.5, max(0.0, 0.1 * math.log2(times_read / 3.5))), 2)
-    slower = 0.35 if model.cell == "vanilla" else 1.0
-    rate = float(f"{slower * 8e-3 * math.sqrt(256 / H):.2g}")
-    resolved = _replaced(
-        resolved,
-        FIT_BUDGET,
-        {"model.dropout": dropout, "optimization.learning_rate": rate, "optimization.weight_decay": 0.1},
-    )
-    fitted = [name for name, origin in resolved.origins.items() if before.origins[name] != origin]
-    if fitted:
-        values = resolved.config.to_json()
-        shown = (f"{key} {values[section][key]}" for section, _, key in (name.partition(".") for name in fitted))
-        notice(f"fitted to text and budget: {', '.join(shown)}")
-    return resolved
+    times_read = work / (6 * matrices * resolved.config.model.hidden_size**2) / available
+    dropout = min(0.5, max(0.0, 0.1 * math.log2(times_read / 3.5)))
+    return _replaced(resolved, FIT_BUDGET, {"model.dropout": round(dropout, 2)})
 
 
 def _is_free(resolved: Resolved, name: str) -> bool:

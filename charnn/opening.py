@@ -54,7 +54,8 @@ def create(
     path, lock = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
     try:
         make_folder(path / "checkpoints")
-        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
+        started = initial is not None
+        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop, started)
         run = TrainingRun(path, config, vocabulary, facts, None, lock)
         if config.training.workers is None:
             workers = best_size(config.training.batch_size, run.model.size)
@@ -84,6 +85,7 @@ def _encode(
     notice: Warn,
     progress: Callable[[int, int], None] | None,
     stop: Callable[[], None] | None,
+    started: bool,
 ) -> tuple[Config, Vocabulary, CorpusFacts]:
     """Read the texts twice: once to see which characters there are, once to write their ids."""
     config, data = resolved.config, resolved.config.data
@@ -96,7 +98,8 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = fit(resolved, seen.characters, notice, resolved.config.training.workers or cores()).config
+        ranks = resolved.config.training.workers or cores()
+        config = fit(resolved, seen.characters, notice, ranks, started).config
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop

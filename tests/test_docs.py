@@ -30,7 +30,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SHELL = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
-PAGES = [path for pattern in ("*.md", "corpora/*.md") for path in sorted(ROOT.glob(pattern))]
+PAGES = [path for pattern in ("*.md", "configs/*.md", "corpora/*.md") for path in sorted(ROOT.glob(pattern))]
 
 SMALL = ["--steps", "4", "--layers", "1", "--hidden", "8", "--seq-length", "16", "--batch-size", "4"]
 LENGTHS = {"--epochs", "--steps", "--budget"}
@@ -233,6 +233,19 @@ def test_a_preset_holds_only_what_differs_from_the_defaults(preset: Path) -> Non
 def test_a_preset_begins_with_the_command_that_uses_it(preset: Path) -> None:
     comment = preset.read_text(encoding="utf-8").partition("\n\n")[0]
     assert f"--config configs/{preset.name}" in comment
+
+
+def test_the_commands_of_the_results_are_valid(
+    checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charnn.planning.MEASURE_SECONDS", 0.0)
+    page = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
+    shutil.copy("corpora/dialogues.txt", "tinyshakespeare.txt")
+    commands = re.findall(r"`charnn (train [^`]+)`", page)
+    assert len(commands) > 8
+    for command in set(commands):
+        words = shlex.split(command)
+        assert run([*words, "--dry-run"]) == 0, f"{command}: {capfd.readouterr().err}"
 
 
 def test_the_readme_lists_the_presets() -> None:

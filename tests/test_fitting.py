@@ -68,3 +68,13 @@ def test_everything_chosen_leaves_nothing_to_fit_and_nothing_to_tell() -> None:
         "learning_rate": 1e-3,
     }
     fit(resolve(flat_settings({"budget": "5m", **network})), MB, pytest.fail, 2)
+
+
+def test_a_network_that_starts_from_other_weights_stays_as_it_is() -> None:
+    chosen = resolve(flat_settings({"budget": "5m"}))
+    assert fit(chosen, MB, pytest.fail, 2, started=True).config.model == Config().model
+
+
+def test_the_learning_rate_is_fitted_for_adam_alone() -> None:
+    assert fitted(budget="5m", optimizer="sgd").optimization.learning_rate == Config().optimization.learning_rate
+    assert fitted(budget="5m", cell="gru").model.forget_bias == Config().model.forget_bias
