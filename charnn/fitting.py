@@ -5,7 +5,7 @@ What the user chose stays as it is. Under a time budget the network follows from
 - Its parameters grow with the square root of the work that the budget allows: half of every gain in time goes into a
   larger network, half into more characters read. That is the balance Hoffmann et al. (2022) found for language models.
 - A short text caps it: more than a few parameters for every character only learn the text by heart.
-- Dropout grows with the number of times that the text will be read, from none where that is hardly more than twice.
+- Dropout grows with the number of times that the text will be read, from none where that is less than seven.
 - One wide layer learns more in the same time than two narrow ones, and Adam takes larger steps on a smaller network.
   Weights decay a little, apart from Adam's scaling (Loshchilov and Hutter 2019).
 """
@@ -126,7 +126,7 @@ def _fit_network(resolved: Resolved, work: float, available: int) -> Resolved:
     units = round(min(by_work, by_text) * math.sqrt(4 / matrices) / 64) * 64
     resolved = _replaced(resolved, FIT_BUDGET, {"model.hidden_size": min(2048, max(64, units))})
     times_read = work / (6 * matrices * resolved.config.model.hidden_size**2) / available
-    dropout = min(0.5, max(0.0, 0.1 * math.log2(times_read / 3.5)))
+    dropout = min(0.5, max(0.0, 0.2 * math.log2(times_read / 7)))
     return _replaced(resolved, FIT_BUDGET, {"model.dropout": round(dropout, 2)})
 
 

@@ -59,15 +59,9 @@ def test_what_was_chosen_stays_and_what_was_fitted_is_told() -> None:
 
 
 def test_everything_chosen_leaves_nothing_to_fit_and_nothing_to_tell() -> None:
-    network = {
-        "layers": 2,
-        "embedding_size": 0,
-        "forget_bias": 1,
-        "hidden_size": 64,
-        "dropout": 0,
-        "learning_rate": 1e-3,
-    }
-    fit(resolve(flat_settings({"budget": "5m", **network})), MB, pytest.fail, 2)
+    sizes = {"layers": 2, "embedding_size": 0, "hidden_size": 64, "forget_bias": 1, "dropout": 0}
+    rates = {"learning_rate": 1e-3, "weight_decay": 0}
+    fit(resolve(flat_settings({"budget": "5m", **sizes, **rates})), MB, pytest.fail, 2)
 
 
 def test_a_network_that_starts_from_other_weights_stays_as_it_is() -> None:

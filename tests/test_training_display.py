@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import pty
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -251,15 +252,23 @@ def test_the_screen_and_the_cursor_are_restored_on_an_exception(run: TrainingRun
     assert written.count(ENTER) == written.count(LEAVE) == (0 if quiet else 1)
 
 
+def drained(descriptor: int) -> str:
+    """All that a terminal has been sent by now."""
+    sent = b""
+    while select.select([descriptor], [], [], 0.2)[0]:
+        sent += os.read(descriptor, 4096)
+    return sent.decode()
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_the_terminal_can_be_left_and_entered_again_at_any_moment(run: TrainingRun, quiet: bool) -> None:
     ours, theirs = pty.openpty()
     with open(theirs, "w") as file, Display(run, quiet, console(file)) as display:  # noqa: PTH123
-        os.read(ours, 4096)
+        drained(ours)
         display.leave()
-        left = os.read(ours, 4096).decode()
+        left = drained(ours)
         display.enter()
-        entered = os.read(ours, 4096).decode()
+        entered = drained(ours)
     os.close(ours)
     assert left == ("" if quiet else LEAVE) + SHOW_CURSOR
     assert entered == ("" if quiet else ENTER) + "\x1b[?25l"
