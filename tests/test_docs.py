@@ -249,7 +249,7 @@ def test_the_commands_of_the_results_are_valid(
 
 
 def test_the_readme_lists_the_presets() -> None:
-    assert set(re.findall(r"\]\(configs/([\w.-]+)\)", README)) == {path.name for path in PRESETS}
+    assert set(re.findall(r"\]\(configs/([\w-]+\.yaml)\)", README)) == {path.name for path in PRESETS}
 
 
 # Options
