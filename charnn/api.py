@@ -193,10 +193,11 @@ def train(
 ) -> Iterator[Record]:
     """Train a network on text files and folders, or go on with a run; yields the records of ``charnn.records``.
 
-    ``options`` are the options of the configuration by name: cell="gru", hidden_size=256, epochs=5. With ``resume``
-    only those in ``charnn.config.CHANGEABLE`` may be given. ``workers`` is 1 unless given: more are processes that
-    import the main program anew, which then needs the usual ``if __name__ == "__main__":``. The run is saved when the
-    iterator ends; one that is abandoned keeps its last checkpoint. Raises the errors of ``charnn.errors``.
+    ``options`` are the options of the configuration by name: cell="gru", hidden_size=256, epochs=5. With ``budget``,
+    what is not given of the network is fitted to it (see ``charnn/fitting.py``). With ``resume`` only those in
+    ``charnn.config.CHANGEABLE`` may be given. ``workers`` is 1 unless given: more are processes that import the main
+    program anew, which then needs the usual ``if __name__ == "__main__":``. The run is saved when the iterator ends;
+    one that is abandoned keeps its last checkpoint. Raises the errors of ``charnn.errors``.
     """
     forbid_nesting()
     if (corpus is None) == (resume is None):

@@ -93,7 +93,7 @@ class TrainingConfig:
     )
     steps: int | None = option(None, "updates, instead of epochs", low=1, high=10**12)
     budget: float | None = option(
-        None, "wall-clock time to end on, instead: 90s, 10m, 2h", above=0, high=10**9, duration=True
+        None, "wall-clock time to end on, and to fit the network to: 90s, 10m, 2h", above=0, high=10**9, duration=True
     )
     seed: int = option(1, "seed of weights, offsets and dropout", low=0, high=2**63 - 1)
     workers: int | None = option(None, "processes that share the work", low=1, high=1024, auto=True)

@@ -8,6 +8,8 @@ What the user chose stays as it is. Under a time budget the network follows from
 - Dropout grows with the number of times that the text will be read, from none where that is less than seven.
 - One wide layer learns more in the same time than two narrow ones, and Adam takes larger steps on a smaller network.
   Weights decay a little, apart from Adam's scaling (Loshchilov and Hutter 2019).
+
+What each of these is worth was measured: see ``configs/README.md``.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from charnn.cells import find_cell
 from charnn.config import Config, Resolved
 from charnn.errors import ConfigError, CorpusError
 from charnn.snapshot import Warn
+from charnn.team import sharing
 
 ENOUGH_VALIDATION = 5_000_000
 """Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""
@@ -37,20 +40,30 @@ A rule and not a measurement, so that the same command trains the same network o
 REFERENCE_UNITS, REFERENCE_WORK = 192, 2.2e12
 """The hidden size of one LSTM layer that learned most with that much work on a megabyte of English."""
 
+EMBEDDING = 128
+"""Columns of the embedding that is fitted."""
+
+PARAMETERS_A_CHARACTER = 4.2
+"""So many parameters for each character of the text at most; more only learn it by heart."""
+
+FRESH = 6.7
+"""Times that a text is read before dropout begins to pay."""
+
+HIGHEST_RATE = 1e-2
+UNGATED = 0.35
+"""The highest learning rate, and a factor on it for cells without gates, whose gradients are less steady."""
+
 FIT = "fitted to the text"
 FIT_BUDGET = "fitted to text and budget"
 """Where such a value came from, as a dry run shows it."""
 
 
-SLOWER = {"vanilla": 0.35}
-"""A factor on the learning rate of cells without gates, whose gradients are less steady."""
+def fit(
+    resolved: Resolved, characters: int, vocabulary: int, notice: Warn, cores: int, keep_network: bool = False
+) -> Resolved:
+    """The configuration for a text of so many characters, ``vocabulary`` of them distinct; what nobody chose is fitted.
 
-
-def fit(resolved: Resolved, characters: int, notice: Warn, cores: int, started: bool = False) -> Resolved:
-    """The configuration for a text of so many characters, in which what nobody chose is made to fit.
-
-    A network that ``started`` from the weights of another run stays as it is.
-
+    ``keep_network`` leaves network and optimization alone: they come from a file, or with the weights of another run.
     Raises CorpusError where the text is too short for what was chosen, ConfigError for more workers than streams.
     """
     resolved = _fit_validation(resolved, characters, notice)
@@ -62,12 +75,13 @@ def fit(resolved: Resolved, characters: int, notice: Warn, cores: int, started: 
             f"the validation part of a text of {characters:,} characters has only {held_out}",
             "use a longer text, a larger --val-fraction, or --val-fraction 0",
         )
-    if resolved.config.training.budget is not None and not started:
-        resolved = _fit_to_budget(resolved, available, cores, notice)
     resolved = _fit_streams(resolved, available, notice)
     training = resolved.config.training
     Batches(np.broadcast_to(np.uint8(0), available), training.batch_size, training.seq_length)
     check_shares(resolved.config)
+    if training.budget is not None and not keep_network:
+        processes = training.workers or sharing(cores, training.batch_size)
+        return _fit_to_budget(resolved, training.budget * processes * CORE, available, vocabulary, notice)
     return resolved
 
 
@@ -99,35 +113,42 @@ def _fit_streams(resolved: Resolved, available: int, notice: Warn) -> Resolved:
     return _replaced(resolved, FIT, {"training.batch_size": fitting})
 
 
-def _fit_to_budget(resolved: Resolved, available: int, cores: int, notice: Warn) -> Resolved:
-    """The network that makes the most of a time budget on a text of ``available`` training characters."""
-    work = (resolved.config.training.budget or 0) * cores * CORE
-    fitted = _fit_network(resolved, work, available)
-    if fitted.config.optimization.optimizer == "adam":
-        H, slower = fitted.config.model.hidden_size, SLOWER.get(fitted.config.model.cell, 1.0)
-        rate = float(f"{slower * 8e-3 * math.sqrt(256 / H):.2g}")
-        decay = {"optimization.learning_rate": rate, "optimization.weight_decay": 0.1}
-        fitted = _replaced(fitted, FIT_BUDGET, decay)
+def _fit_to_budget(resolved: Resolved, work: float, available: int, vocabulary: int, notice: Warn) -> Resolved:
+    """The network that makes the most of so much work on a text of ``available`` training characters."""
+    fitted = _fit_network(resolved, work, available, vocabulary)
+    optimization, model = fitted.config.optimization, fitted.config.model
+    if optimization.optimizer == "adam" and optimization.schedule == "cosine":
+        gated = 1.0 if find_cell(model.cell).sigmoids else UNGATED
+        rate = gated * min(HIGHEST_RATE, 8e-3 * math.sqrt(256 / model.hidden_size))
+        rates = {"optimization.learning_rate": float(f"{rate:.2g}"), "optimization.weight_decay": 0.1}
+        fitted = _replaced(fitted, FIT_BUDGET, rates)
     names = [name for name, origin in fitted.origins.items() if resolved.origins[name] != origin]
     if names:
         values = fitted.config.to_json()
         shown = (f"{key} {values[section][key]}" for section, _, key in (name.partition(".") for name in names))
-        notice(f"fitted to text and budget: {', '.join(shown)}")
+        notice(f"{FIT_BUDGET}: {', '.join(shown)}")
     return fitted
 
 
-def _fit_network(resolved: Resolved, work: float, available: int) -> Resolved:
+def _fit_network(resolved: Resolved, work: float, available: int, vocabulary: int) -> Resolved:
     cell = find_cell(resolved.config.model.cell)
     start = {"model.forget_bias": 0.0} if cell.forget_gates else {}
-    resolved = _replaced(resolved, FIT_BUDGET, {"model.layers": 1, "model.embedding_size": 128, **start})
-    matrices = len(cell.gates) * (2 * resolved.config.model.layers - 1)  # of H times H weights
-    by_work = REFERENCE_UNITS * (work / REFERENCE_WORK) ** 0.25
-    by_text = 256 * math.sqrt(available / 1e5)
-    units = round(min(by_work, by_text) * math.sqrt(4 / matrices) / 64) * 64
-    resolved = _replaced(resolved, FIT_BUDGET, {"model.hidden_size": min(2048, max(64, units))})
-    times_read = work / (6 * matrices * resolved.config.model.hidden_size**2) / available
-    dropout = min(0.5, max(0.0, 0.2 * math.log2(times_read / 7)))
+    resolved = _replaced(resolved, FIT_BUDGET, {"model.layers": 1, "model.embedding_size": EMBEDDING, **start})
+    G, V, L = len(cell.gates), vocabulary, resolved.config.model.layers
+    matrices = G * (2 * L - 1)  # of H times H weights
+    by_work = _solve(matrices, V, 4 * REFERENCE_UNITS**2 * math.sqrt(work / REFERENCE_WORK))
+    by_text = _solve(matrices, V + G * EMBEDDING, PARAMETERS_A_CHARACTER * available)
+    units = min(by_work // 64 * 64 + 64 * (by_work % 64 >= 32), by_text // 32 * 32)
+    resolved = _replaced(resolved, FIT_BUDGET, {"model.hidden_size": int(min(2048, max(32, units)))})
+    H = resolved.config.model.hidden_size
+    times_read = work / (6 * (matrices * H * H + H * V)) / available
+    dropout = min(0.5, 0.2 * math.log2(max(FRESH, times_read) / FRESH))
     return _replaced(resolved, FIT_BUDGET, {"model.dropout": round(dropout, 2)})
+
+
+def _solve(a: float, b: float, c: float) -> float:
+    """The positive H with a H² + b H = c."""
+    return (math.sqrt(b * b + 4 * a * c) - b) / (2 * a)
 
 
 def _is_free(resolved: Resolved, name: str) -> bool:

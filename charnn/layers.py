@@ -194,7 +194,7 @@ class RecurrentWorkspace:
         self.states = {name: new(T + 1, B, H) for name in cell.state}  # [0] is the carry
         kept = {name: new(T, B, H) for name in cell.keeps}
         scratch = {"t": new(B, H), "ts": new(S, B, H)}
-        self.width = block_width(B, H, H) if T > 1 else H  # a single step may be shared among BLAS threads
+        self.width = block_width(B, H, H)
         self.product = new(G, H // self.width, B, self.width)
         self.product_together, self.product_rec = self.product[: G - apart], self.product[G - apart :]
         self.steps = [

@@ -41,21 +41,25 @@ def create(
     *,
     stdin: IO[bytes] | None = None,
     initial: Snapshot | None = None,
+    keep_network: bool = False,
     notice: Warn = ignore,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], None] | None = None,
 ) -> TrainingRun:
     """Make a new run folder from texts: encode them once, initialise the weights, and write the first checkpoint.
 
-    ``out`` None picks ``runs/<corpus>-<cell>-<n>``. ``initial`` gives the weights to start from. Raises ConfigError if
-    ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left behind then.
+    ``out`` None picks ``runs/<corpus>-<cell>-<n>``. ``initial`` gives the weights to start from; ``keep_network`` says
+    that network and optimization are not to be fitted to a time budget (see ``charnn/fitting.py``).
+
+    Raises ConfigError if ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left
+    behind then.
     """
     model_shape(resolved.config.model, 1)
     path, lock = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
     try:
         make_folder(path / "checkpoints")
-        started = initial is not None
-        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop, started)
+        keep_network = keep_network or initial is not None
+        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop, keep_network)
         run = TrainingRun(path, config, vocabulary, facts, None, lock)
         if config.training.workers is None:
             workers = best_size(config.training.batch_size, run.model.size)
@@ -85,7 +89,7 @@ def _encode(
     notice: Warn,
     progress: Callable[[int, int], None] | None,
     stop: Callable[[], None] | None,
-    started: bool,
+    keep_network: bool,
 ) -> tuple[Config, Vocabulary, CorpusFacts]:
     """Read the texts twice: once to see which characters there are, once to write their ids."""
     config, data = resolved.config, resolved.config.data
@@ -98,8 +102,7 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        ranks = resolved.config.training.workers or cores()
-        config = fit(resolved, seen.characters, notice, ranks, started).config
+        config = fit(resolved, seen.characters, len(vocabulary), notice, cores(), keep_network).config
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
@@ -127,7 +130,7 @@ def _start_from(run: TrainingRun, initial: Snapshot) -> None:
     if differences:
         raise ConfigError(
             f"cannot start from {printable(str(initial.path))}: {'; '.join(differences)}",
-            "both runs need the same vocabulary and the same network",
+            "both runs need the same vocabulary and the same network: --config RUN/config.yaml takes it over",
         )
     run.model.load_state_dict(initial.model.state_dict())
 

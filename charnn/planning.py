@@ -23,7 +23,7 @@ from charnn import corpus
 from charnn.advice import Advice
 from charnn.batches import Batches
 from charnn.config import OPTIONS, Config, Resolved
-from charnn.fitting import fit
+from charnn.fitting import CORE, fit
 from charnn.opening import create
 from charnn.records import Progress
 from charnn.repeats import Repeats, find_repeats
@@ -37,9 +37,6 @@ MEASURE_SECONDS = 1.5
 
 SLOWEST_STEP = 2.0
 """Seconds a measured step may take, about; larger networks are measured on shorter chunks."""
-
-ASSUMED_FLOPS = 5e10
-"""Multiplications and additions a second, to tell whether a step would be slow."""
 
 COPIES = 6
 """A network in training holds its weights about so often: for products, gradient, optimizer."""
@@ -86,7 +83,13 @@ class Plan:
         return "".join(chr(code) for code in self.survey.code_points[self.survey.counts < RARE])
 
 
-def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = None, notice: Warn = ignore) -> Plan:
+def plan(
+    resolved: Resolved,
+    corpora: Sequence[str],
+    stdin: IO[bytes] | None = None,
+    notice: Warn = ignore,
+    keep_network: bool = False,
+) -> Plan:
     """Look at the texts and the configuration as ``charnn.opening.create`` does, and try a few steps.
 
     Raises the same errors.
@@ -98,11 +101,11 @@ def plan(resolved: Resolved, corpora: Sequence[str], stdin: IO[bytes] | None = N
         open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
     ):
         seen = corpus.survey(sources)
-        resolved = fit(resolved, seen.characters, notice, resolved.config.training.workers or cores())
+        V = 256 if data.tokens == "bytes" else len(seen.code_points)
+        resolved = fit(resolved, seen.characters, V, notice, cores(), keep_network)
         data = resolved.config.data
         cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
         repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
-        V = 256 if data.tokens == "bytes" else len(seen.code_points)
         layers = parameters_by_layer(resolved.config.model, V)
         needed, there = sum(layers.values()) * 4 * COPIES, _machine_memory()
         trial: tuple[float | None, int] = (None, needed)
@@ -141,7 +144,7 @@ def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, para
     All distinct characters are added to that part, so that the network is the one that would be trained.
     """
     training = config.training
-    step_seconds = 6 * parameters * training.batch_size * training.seq_length / ASSUMED_FLOPS
+    step_seconds = 6 * parameters * training.batch_size * training.seq_length / CORE
     T = max(1, min(training.seq_length, int(training.seq_length * SLOWEST_STEP / step_seconds)))
     wanted = 4 * training.batch_size * T + 2
     codes = chain.from_iterable(block.tolist() for block in code_points(sources))

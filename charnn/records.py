@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """A step was done: losses in nats per character, seconds, characters per second since the last record."""
+    """A step was done. ``elapsed`` is seconds of training, over all sittings."""
 
     step: int
     total_steps: int

@@ -1,8 +1,8 @@
 """A character a stream enters, the logits of the next leave: the forward pass of sampling, its state kept in place.
 
 Training multiplies all inputs of a chunk at once, before the loop over time. Here every step waits for the character
-that it has just drawn, so a layer has one product a step: its weights for the input and for the previous state lie side
-by side, and so do the two vectors that they meet,
+that it has just drawn, so a layer's weights for the input and for the previous state lie side by side, and so do the
+two vectors that they meet, in one product a step (gates that stay apart have two of their own):
 
     a = [Wx Wh] [x; h_prev] + b
 

@@ -315,7 +315,12 @@ def best_size(streams: int, parameters: int) -> int:
 
     A rule and not a measurement, so that the same command repeats to the bit.
     """
-    return 1 if parameters < TINY else max(1, min(cores(), streams // 8))
+    return 1 if parameters < TINY else sharing(cores(), streams)
+
+
+def sharing(cores: int, streams: int) -> int:
+    """How many processes may share so many streams: one a core, with at least 8 streams each."""
+    return max(1, min(cores, streams // 8))
 
 
 def share(team: Team, streams: int) -> slice:

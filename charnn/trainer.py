@@ -294,18 +294,19 @@ class Trainer:
             state.log_every = training.log_every or max(1, min(100, state.validate_every // 10))
 
     def _seconds_per_step(self) -> float:
-        """Median time of one gradient, measured on the first chunk without changing anything; the same on all ranks."""
+        """Median time in which all ranks have a gradient, measured on the first chunk without changing anything."""
         run = self.run
         x, y = run.batches.batch(run.state.position, self.columns)
         times: list[float] = []
-        told = np.zeros(2)
+        told = np.zeros(2)  # by rank 0: enough, the median so far
         while not told[0]:
             started = time.monotonic()
-            run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, 1.0)
-            times.append(time.monotonic() - started)
+            masks = self._masks(len(x))
+            run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, 1.0, masks)
             enough = len(times) > 2 and sum(times) > PLAN_SECONDS
-            told[:] = (enough, float(np.median(times))) if self.team.rank == 0 else 0.0
+            told[:] = (enough, np.median(times)) if enough and self.team.rank == 0 else 0.0
             self.team.sum(told)
+            times.append(time.monotonic() - started)
         return float(told[1])
 
     def _steps_in(self, seconds: float, per_step: float) -> int:

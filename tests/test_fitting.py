@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import string
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from charnn.cells import find_cell
-from charnn.config import Config, cell_names, flat_settings, resolve
-from charnn.fitting import FIT_BUDGET, fit
+from charnn.cli import run
+from charnn.config import Config, cell_names, flat_settings, read_file, resolve
+from charnn.errors import CorpusError
+from charnn.fitting import FIT_BUDGET, HIGHEST_RATE, fit
+from charnn.planning import BY_HEART
+from charnn.snapshot import parameters_by_layer
 
+PRESETS = Path(__file__).parent.parent / "configs"
 MB = 1_000_000
 
 
-def fitted(characters: int = MB, cores: int = 2, **chosen: Any) -> Config:
-    return fit(resolve(flat_settings(chosen)), characters, lambda text: None, cores).config
+SHAKESPEARE = 1_115_394
+"""Characters of the text that the presets for a time were made with, 65 of them distinct."""
+
+
+def fitted(characters: int = MB, cores: int = 2, vocabulary: int = 65, **chosen: Any) -> Config:
+    return fit(resolve(flat_settings(chosen)), characters, vocabulary, lambda text: None, cores).config
 
 
 def test_without_a_budget_the_network_is_the_default_one() -> None:
@@ -26,7 +37,9 @@ def test_without_a_budget_the_network_is_the_default_one() -> None:
 def test_more_time_and_more_cores_make_a_larger_network() -> None:
     sizes = [fitted(budget=budget).model.hidden_size for budget in ("20s", "1m", "5m", "1h")]
     assert all(small < large for small, large in pairwise(sizes))
-    assert fitted(budget="5m", cores=8).model.hidden_size == fitted(budget="20m", cores=2).model.hidden_size
+    assert fitted(budget="5m", cores=4).model == fitted(budget="10m", cores=2).model
+    assert fitted(budget="5m", cores=64).model == fitted(budget="5m", cores=4).model  # 32 streams feed no more
+    assert fitted(budget="5m", cores=64, workers=2).model == fitted(budget="5m").model
 
 
 def test_a_short_text_has_a_smaller_network_and_more_dropout() -> None:
@@ -48,7 +61,9 @@ def test_networks_of_all_cells_have_about_as_many_recurrent_weights(cell: str) -
 
 def test_what_was_chosen_stays_and_what_was_fitted_is_told() -> None:
     notices: list[str] = []
-    resolved = fit(resolve(flat_settings({"budget": "5m", "hidden_size": 100, "dropout": 0})), MB, notices.append, 2)
+    resolved = fit(
+        resolve(flat_settings({"budget": "5m", "hidden_size": 100, "dropout": 0})), MB, 65, notices.append, 2
+    )
     model = resolved.config.model
     assert (model.hidden_size, model.dropout, model.layers) == (100, 0, 1)
     assert resolved.origins["model.hidden_size"] == "keyword hidden_size"
@@ -61,14 +76,59 @@ def test_what_was_chosen_stays_and_what_was_fitted_is_told() -> None:
 def test_everything_chosen_leaves_nothing_to_fit_and_nothing_to_tell() -> None:
     sizes = {"layers": 2, "embedding_size": 0, "hidden_size": 64, "forget_bias": 1, "dropout": 0}
     rates = {"learning_rate": 1e-3, "weight_decay": 0}
-    fit(resolve(flat_settings({"budget": "5m", **sizes, **rates})), MB, pytest.fail, 2)
+    fit(resolve(flat_settings({"budget": "5m", **sizes, **rates})), MB, 65, pytest.fail, 2)
 
 
-def test_a_network_that_starts_from_other_weights_stays_as_it_is() -> None:
+def test_a_network_from_a_file_or_with_other_weights_stays_as_it_is() -> None:
     chosen = resolve(flat_settings({"budget": "5m"}))
-    assert fit(chosen, MB, pytest.fail, 2, started=True).config.model == Config().model
+    assert fit(chosen, MB, 65, pytest.fail, 2, keep_network=True).config.model == Config().model
 
 
-def test_the_learning_rate_is_fitted_for_adam_alone() -> None:
-    assert fitted(budget="5m", optimizer="sgd").optimization.learning_rate == Config().optimization.learning_rate
+def test_the_learning_rate_is_fitted_where_it_was_measured() -> None:
+    default = Config().optimization.learning_rate
+    assert fitted(budget="5m").optimization.learning_rate != default
+    assert fitted(budget="5m", optimizer="sgd").optimization.learning_rate == default
+    assert fitted(budget="5m", schedule="constant").optimization.learning_rate == default
+    assert fitted(budget="5m", hidden_size=8).optimization.learning_rate == HIGHEST_RATE
     assert fitted(budget="5m", cell="gru").model.forget_bias == Config().model.forget_bias
+
+
+@pytest.mark.parametrize("characters", [5000, 14_000, 25_000, 100_000, MB])
+def test_a_fitted_network_is_none_that_a_dry_run_warns_of(characters: int) -> None:
+    config = fitted(characters, budget="1h", seq_length=16, batch_size=8)
+    parameters = sum(parameters_by_layer(config.model, 65).values())
+    assert parameters < BY_HEART * characters or config.model.hidden_size == 32
+
+
+def test_many_distinct_characters_make_a_smaller_network_and_are_read_less_often() -> None:
+    few, many = fitted(budget="5m").model, fitted(budget="5m", vocabulary=5000).model
+    assert many.hidden_size < few.hidden_size
+
+
+@pytest.mark.parametrize(("characters", "budget"), [(5, "5s"), (40, "5s")])
+def test_a_text_too_short_to_train_on_is_an_error_as_ever(characters: int, budget: str) -> None:
+    with pytest.raises(CorpusError):
+        fitted(characters, budget=budget, val_fraction=0.9)
+
+
+def test_a_budget_of_next_to_nothing_has_a_network_too() -> None:
+    assert fitted(budget="1e-300").model.hidden_size == 32
+
+
+@pytest.mark.parametrize("name", ["minute", "five-minutes", "hour"])
+def test_the_presets_for_a_time_are_what_its_budget_alone_chooses(name: str) -> None:
+    preset = resolve(read_file(PRESETS / f"{name}.yaml")).config
+    assert fitted(SHAKESPEARE, budget=preset.training.budget) == preset
+
+
+def test_a_preset_stays_what_it_is_under_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("charnn.planning.MEASURE_SECONDS", 0.0)
+    text = tmp_path / "text.txt"
+    text.write_text(string.ascii_letters * 1000)
+    command = ["train", str(text), "--config", str(PRESETS / "char-rnn.yaml"), "--budget", "1m", "--dry-run"]
+    assert run(command) == 0
+    assert FIT_BUDGET not in capsys.readouterr().out
+    assert run([*command[:2], "--budget", "1m", "--dry-run"]) == 0
+    assert FIT_BUDGET in " ".join(capsys.readouterr().out.split())

@@ -117,12 +117,12 @@ def test_scoring_reads_only_the_characters_of_its_chunk(tmp_path: Path) -> None:
 def test_a_long_text_holds_out_as_much_for_validation_as_is_needed_unless_told_otherwise() -> None:
     notices: list[str] = []
     characters = 100 * ENOUGH_VALIDATION
-    fitted = fit(resolve(flat_settings({})), characters, notices.append, cores=2).config
+    fitted = fit(resolve(flat_settings({})), characters, 65, notices.append, cores=2).config
     assert fitted.data.val_fraction == pytest.approx(0.01)
     assert "1.000% of it is held out for validation instead of 10%" in notices[0]
-    asked = fit(resolve(flat_settings({"val_fraction": 0.1})), characters, pytest.fail, cores=2).config
+    asked = fit(resolve(flat_settings({"val_fraction": 0.1})), characters, 65, pytest.fail, cores=2).config
     assert asked.data.val_fraction == 0.1
-    assert fit(resolve(flat_settings({})), 2 * MB, pytest.fail, cores=2).config.data.val_fraction == 0.1
+    assert fit(resolve(flat_settings({})), 2 * MB, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
 
 
 def planned(folder: Path, **options: object) -> TrainingRun:

@@ -80,8 +80,12 @@ def command(
     if not corpus:
         raise ConfigError("no text to train on", "charnn train TEXT, or charnn train --resume RUN")
     if dry_run:
-        return _dry_run(resolved, corpus)
-    return _train(lambda stop, ranks: _create(resolve(*layers, _ranks(ranks)), corpus, out, init_from, stop), quiet)
+        return _dry_run(resolved, corpus, bool(file or init_from))
+
+    def create(stop: Callable[[], None], ranks: int) -> TrainingRun:
+        return _create(resolve(*layers, _ranks(ranks)), corpus, out, init_from, bool(file), stop)
+
+    return _train(create, quiet)
 
 
 def _ranks(number: int) -> dict[str, Setting]:
@@ -90,7 +94,12 @@ def _ranks(number: int) -> dict[str, Setting]:
 
 
 def _create(
-    resolved: Resolved, corpus: tuple[str, ...], out: str | None, init_from: str | None, stop: Callable[[], None]
+    resolved: Resolved,
+    corpus: tuple[str, ...],
+    out: str | None,
+    init_from: str | None,
+    keep_network: bool,
+    stop: Callable[[], None],
 ) -> TrainingRun:
     from charnn import opening, snapshot
     from charnn.terminal.training import reading_progress
@@ -103,6 +112,7 @@ def _create(
             None if out is None else Path(out),
             stdin=sys.stdin.buffer,
             initial=initial,
+            keep_network=keep_network,
             notice=_note,
             progress=progress,
             stop=stop,
@@ -143,12 +153,12 @@ def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool
         return signals.exit_code if stopped_early else 0
 
 
-def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:
+def _dry_run(resolved: Resolved, corpus: tuple[str, ...], keep_network: bool) -> int:
     from charnn.planning import plan
     from charnn.terminal.console import output_console
     from charnn.terminal.plan import PlanReport
 
-    output_console().print(PlanReport(plan(resolved, corpus, sys.stdin.buffer, _note)))
+    output_console().print(PlanReport(plan(resolved, corpus, sys.stdin.buffer, _note, keep_network)))
     return 0
 
 

@@ -58,9 +58,7 @@ class Comparison:
 
     def _resolved(self, cell: str) -> Resolved:
         values = {**self.settings, "model.cell": cell, "model.hidden_size": str(self.hidden_sizes[cell])}
-        resolved = resolve({name: Setting(value, "compare") for name, value in values.items()})
-        # Nothing is left to be fitted: the contestants differ in their cell alone.
-        return Resolved(resolved.config, dict.fromkeys(resolved.origins, "compare"))
+        return resolve({name: Setting(value, "compare") for name, value in values.items()})
 
     def is_finished(self, cell: str) -> bool:
         if not list_checkpoints(self.folder(cell) / "checkpoints"):
@@ -74,7 +72,8 @@ class Comparison:
             return opening.resume(folder, warn=notice, stop=stop)
         if folder.exists():  # killed before there was anything to keep
             shutil.rmtree(folder)
-        return opening.create(self._resolved(cell), self.corpora, folder, notice=notice, stop=stop)
+        resolved = self._resolved(cell)
+        return opening.create(resolved, self.corpora, folder, keep_network=True, notice=notice, stop=stop)
 
     def save(self) -> None:
         document = {
