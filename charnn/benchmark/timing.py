@@ -36,7 +36,7 @@ def repeat(step: Callable[[], object], seconds: float, at_least: int) -> list[fl
 
 
 def peak_memory(step: Callable[[], object], seconds: float) -> int | None:
-    """The most memory that this session's processes take together while ``step`` is repeated, in bytes.
+    """The most memory that this process and its workers take together while ``step`` is repeated, in bytes.
 
     Pages that several processes share count once. None where the system does not say (/proc/*/smaps_rollup of Linux).
     """
@@ -55,7 +55,7 @@ class _MemoryWatch(threading.Thread):
 
     def run(self) -> None:
         while True:
-            now = session_memory()
+            now = team_memory()
             self.peak = max(now, self.peak or 0) if now else self.peak
             if self._ended.wait(POLL_SECONDS):
                 return
@@ -71,12 +71,12 @@ class _MemoryWatch(threading.Thread):
         self.join()
 
 
-def session_memory() -> int:
-    """Bytes that the processes of this session hold now, each page divided among those that share it; 0 if unknown."""
-    session, total = os.getsid(0), 0
+def team_memory() -> int:
+    """Bytes that this process and its workers hold now, each page divided among those that share it; 0 if unknown."""
+    ours, total = os.getsid(0), 0  # workers share what setsid(2) gave their parent
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):  # the process is gone, or somebody else's
-            if os.getsid(int(folder.name)) == session:
+            if os.getsid(int(folder.name)) == ours:
                 total += _proportional_set_size(folder)
     return total
 
