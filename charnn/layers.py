@@ -96,6 +96,7 @@ class CharacterProjection(Layer):
 
     A one-hot vector times Wx is a row of Wx, so nothing is multiplied: the pre-activations of all V characters are a
     table, made once per update, and the input is looked up in it. With an embedding the table is embedding @ Wx.
+    Dropout of the input masks the vectors of the characters, and so makes another table.
     """
 
     def __init__(self, cell: Cell, vocabulary_size: int, embedding_size: int, hidden_size: int, dtype: npt.DTypeLike):
@@ -104,32 +105,45 @@ class CharacterProjection(Layer):
         if E:
             self.shapes = {"embedding": (V, E), **self.shapes}
         self.embedding_size = E
+        self.vectors_shape = (V, E) if E else (V, G, H)
+        """Of what stands for the characters: the embedding, or Wx where there is none."""
         self.scale = gate_scale(cell, dtype)[:, None, None]  # (G, 1, 1)
         self.table = new_array((G, V, H), dtype)
 
     def pack(self) -> None:
-        Wx = self.p.Wx.transpose(1, 0, 2)  # (G, E or V, H)
+        self._fill(self.table, self._vectors(None))
+
+    def _vectors(self, mask: Array | None) -> Array:
+        vectors: Array = self.p.embedding if self.embedding_size else self.p.Wx
+        return vectors if mask is None else vectors * mask
+
+    def _fill(self, table: Array, vectors: Array) -> Array:
         if self.embedding_size:
-            np.matmul(self.p.embedding, Wx * self.scale, out=self.table)
+            np.matmul(vectors, self.p.Wx.transpose(1, 0, 2) * self.scale, out=table)
         else:
-            np.multiply(Wx, self.scale, out=self.table)
-        self.table += self.p.b[:, None] * self.scale
+            np.multiply(vectors.transpose(1, 0, 2), self.scale, out=table)
+        table += self.p.b[:, None] * self.scale
+        return table
 
-    def forward(self, ids: Array, a: Array) -> None:
-        """Fill ``a`` (G, N, H) with the rows of ``ids`` (N,)."""
-        np.take(self.table, ids, axis=1, out=a, mode="clip")
+    def forward(self, ids: Array, a: Array, mask: Array | None = None) -> None:
+        """Fill ``a`` (G, N, H) with the rows of ``ids`` (N,); ``mask`` drops elements of the characters' vectors."""
+        table = self.table if mask is None else self._fill(np.empty_like(self.table), self._vectors(mask))
+        np.take(table, ids, axis=1, out=a, mode="clip")
 
-    def backward(self, ids: Array, da: Array, g: Views) -> None:
-        """Gradients of the parameters from ``da`` (N, G * H)."""
+    def backward(self, ids: Array, da: Array, g: Views, mask: Array | None = None) -> None:
+        """Gradients of the parameters from ``da`` (N, G * H), and the ``mask`` of the forward pass."""
         V, GH = self.table.shape[1], da.shape[1]
         dtable = sum_rows_by_id(ids, da, V)  # (V, G * H)
         np.sum(dtable, axis=0, out=g.b.reshape(GH))
+        dvectors = g.embedding if self.embedding_size else g.Wx
         if self.embedding_size:
             Wx = self.p.Wx.reshape(-1, GH)
-            np.matmul(self.p.embedding.T, dtable, out=g.Wx.reshape(-1, GH))
-            np.matmul(dtable, Wx.T, out=g.embedding)
+            np.matmul(self._vectors(mask).T, dtable, out=g.Wx.reshape(-1, GH))
+            np.matmul(dtable, Wx.T, out=dvectors)
         else:
-            np.copyto(g.Wx.reshape(V, GH), dtable)
+            np.copyto(dvectors.reshape(V, GH), dtable)
+        if mask is not None:
+            np.multiply(dvectors, mask, out=dvectors)
 
 
 FEW = 160

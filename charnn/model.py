@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn.cells import Array, Cell, Views, find_cell
+from charnn.dropout import NOTHING_DROPPED, Masks
 from charnn.errors import CheckpointError
 from charnn.layers import (
     BackwardWorkspace,
@@ -32,9 +33,6 @@ from charnn.loss import cross_entropy, cross_entropy_gradient
 
 Carry = list[dict[str, Array]]
 """The state of every recurrent layer: one ``{name: (B, H)}`` a layer, the lowest first."""
-
-Masks = Sequence[Array | None]
-"""Dropout: one (T, B, H) of zeros and 1/keep a layer, or None where nothing is dropped."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Workspace:
         self._backward: BackwardWorkspace | None = None
         self._dh: Array | None = None
         self.inputs: list[Array] = []  # of the projections and of the output layer, as the last forward pass saw them
-        self.masks: Masks = ()
+        self.masks = NOTHING_DROPPED
 
     @property
     def backward(self) -> BackwardWorkspace:
@@ -162,7 +160,7 @@ class CharRNN:
         """New buffers for chunks of T steps of B streams."""
         return Workspace(self, T, B)
 
-    def forward(self, x: Array, carry: Carry, w: Workspace, masks: Masks = ()) -> Carry:
+    def forward(self, x: Array, carry: Carry, w: Workspace, masks: Masks = NOTHING_DROPPED) -> Carry:
         """Run over the ids ``x`` (T, B) from ``carry``; ``w.logits`` (N, V) and the new carry come out."""
         H = self.shape.hidden_size
         w.masks = masks
@@ -170,14 +168,14 @@ class CharRNN:
         for index, (layer, buffers) in enumerate(zip(self.recurrent, w.recurrent, strict=True)):
             a = buffers.a.reshape(len(buffers.a), w.N, H)
             if index == 0:
-                self.characters.forward(w.inputs[0], a)
+                self.characters.forward(w.inputs[0], a, masks.inputs)
             else:
                 self.projections[index - 1].forward(w.inputs[index], a)
             buffers.set_carry(carry[index])
             layer.forward(buffers)
             h = buffers.h.reshape(w.N, H)
-            if masks and (mask := masks[index]) is not None:
-                h = np.multiply(h, mask.reshape(w.N, H), out=w.dropped(index))
+            if masks.outputs:
+                h = np.multiply(h, masks.outputs[index].reshape(w.N, H), out=w.dropped(index))
             w.inputs.append(h)
         self.output.forward(w.inputs[-1], w.logits)
         return [buffers.carry() for buffers in w.recurrent]
@@ -195,7 +193,7 @@ class CharRNN:
         w: Workspace,
         out: dict[str, Array],
         scale: float,
-        masks: Masks = (),
+        masks: Masks = NOTHING_DROPPED,
     ) -> tuple[float, Carry]:
         """Forward and backward over one chunk: the sum of the losses in nats, and the new carry.
 
@@ -216,15 +214,15 @@ class CharRNN:
         dh = w.dh  # (N, H)
         self.output.backward(w.inputs[-1], w.logits, gradients["output"], dh)
         for index in reversed(range(len(self.recurrent))):
-            if w.masks and (mask := w.masks[index]) is not None:
-                np.multiply(dh, mask.reshape(dh.shape), out=dh)
+            if w.masks.outputs:
+                np.multiply(dh, w.masks.outputs[index].reshape(dh.shape), out=dh)
             buffers, b = w.recurrent[index], w.backward
             watch, gradient = watches[index] if watches else None, gradients[f"recurrent{index}"]
             self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, watch)
             if index:
                 projection = self.projections[index - 1]
                 projection.backward(w.inputs[index], b.da, gradients[f"projection{index}"], dh)
-        self.characters.backward(w.inputs[0], b.da, gradients["input"])
+        self.characters.backward(w.inputs[0], b.da, gradients["input"], w.masks.inputs)
 
     def state_dict(self) -> dict[str, Array]:
         """All weights under PyTorch's names, in its shapes and gate order: copies.

@@ -20,8 +20,9 @@ from charnn.batches import scoring_chunks, scoring_streams
 from charnn.cells import Array
 from charnn.corpus import release
 from charnn.divergence import check, roll_back
+from charnn.dropout import Dropout, Masks
 from charnn.errors import DivergenceError, StorageError
-from charnn.model import Carry, Masks, Workspace
+from charnn.model import Carry, Workspace
 from charnn.optimizers import clip
 from charnn.records import Finished, Metrics, Progress, Record, Saved, Validated, Validating
 from charnn.run import TrainingRun, join
@@ -84,6 +85,8 @@ class Trainer:
         B = self.columns.stop - self.columns.start
         self.workspace = run.model.workspace(training.seq_length, B)
         self.carry = self._own_carry()
+        model = run.config.model
+        self.dropout = Dropout(training.seed, model.dropout, model.input_dropout, run.model.dtype)
         # One message a step, so that ranks meet once: the gradient, then the loss and what rank 0 decided.
         self.message = self.team.buffer(run.model.size + 3, run.model.dtype)
         self.gradient = self.message[:-3]
@@ -141,7 +144,7 @@ class Trainer:
         if state.step % max(1, MAPPED // (x.itemsize * batches.batch_size * batches.seq_length)) == 0:
             release(batches.ids)
         scale = 1 / (batches.batch_size * batches.seq_length)
-        masks = self._masks(x.shape[0])
+        masks = self._masks()
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is caught below
             total, carry = run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, scale, masks)
         message[-3:] = total * scale, self._rank0(self.should_stop), self._rank0(self._save_due)
@@ -167,24 +170,12 @@ class Trainer:
         """The answer of rank 0: the others say no, and the sum carries it to them."""
         return self.team.rank == 0 and question()
 
-    def _masks(self, T: int) -> Masks:
-        """Dropout masks of this step: drawn for the whole batch from (seed, step, layer), then cut by rank.
-
-        So they need no saved state and do not depend on the number of ranks. One random byte decides one unit, which
-        rounds the probability to a 256th; kept units are scaled up so that the mean stays.
-        """
-        config = self.run.config
-        threshold = round(config.model.dropout * 256)
-        if not threshold:
-            return ()
-        B, H = config.training.batch_size, config.model.hidden_size
-        keep = np.asarray(256 / (256 - threshold), self.run.model.dtype)
-        masks = []
-        for layer in range(config.model.layers):
-            words = np.random.SFC64([config.training.seed, self.run.state.step, layer]).random_raw(-(-T * B * H // 8))
-            kept = words.view(np.uint8)[: T * B * H].reshape(T, B, H)[:, self.columns] >= threshold
-            masks.append(kept * keep)
-        return masks
+    def _masks(self) -> Masks:
+        """Dropout of the coming step."""
+        run, training = self.run, self.run.config.training
+        shape = (training.seq_length, training.batch_size, run.config.model.hidden_size)
+        vectors = run.model.characters.vectors_shape
+        return self.dropout.masks(run.state.step, run.config.model.layers, shape, vectors, self.columns)
 
     def _epoch(self) -> float:
         position = self.run.state.position
@@ -301,7 +292,7 @@ class Trainer:
         told = np.zeros(2)  # by rank 0: enough, the median so far
         while not told[0]:
             started = time.monotonic()
-            masks = self._masks(len(x))
+            masks = self._masks()
             run.model.gradient(x, y, self.carry, self.workspace, self.gradient_views, 1.0, masks)
             enough = len(times) > 2 and sum(times) > PLAN_SECONDS
             told[:] = (enough, np.median(times)) if enough and self.team.rank == 0 else 0.0

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from charnn.cells import find_cell
 from charnn.config import cell_names
-from charnn.model import Carry, CharRNN, Masks, Shape
+from charnn.dropout import NOTHING_DROPPED, Masks
+from charnn.model import Carry, CharRNN, Shape
 
 Array = npt.NDArray[np.float64]
 Gates = Mapping[str, Array]
@@ -61,9 +62,14 @@ STEPS: dict[str, Callable[[Gates, Gates, Gates, str], dict[str, Array]]] = {
 # The network
 
 
-def forward(model: CharRNN, x: npt.NDArray[Any], carry: Carry, masks: Masks = ()) -> tuple[Array, Carry]:
+def forward(model: CharRNN, x: npt.NDArray[Any], carry: Carry, masks: Masks = NOTHING_DROPPED) -> tuple[Array, Carry]:
     """Logits (T, B, V) for the ids ``x`` (T, B), and the state after them."""
     weights = {name: array.astype(np.float64) for name, array in model.state_dict().items()}
+    if masks.inputs is not None:
+        mask = masks.inputs  # (V, E), or (V, G, H) with the gates in the cell's order
+        if not model.shape.embedding_size:
+            mask = mask[:, [model.cell.gates.index(gate) for gate in gate_names(model)]].reshape(len(mask), -1).T
+        weights["embedding.weight" if model.shape.embedding_size else "rnn.weight_ih_l0"] *= mask
     T, B = x.shape
     state = [{name: array.astype(np.float64) for name, array in layer.items()} for layer in carry]
     logits = np.zeros((T, B, model.shape.vocabulary_size))
@@ -76,8 +82,8 @@ def forward(model: CharRNN, x: npt.NDArray[Any], carry: Carry, masks: Masks = ()
                 for name, array in after.items():
                     layer[name][b] = array
                 below = after["h"]
-                if masks and (mask := masks[index]) is not None:
-                    below = below * mask[t, b]
+                if masks.outputs:
+                    below = below * masks.outputs[index][t, b]
             logits[t, b] = weights["out.weight"] @ below + weights["out.bias"]
     return logits, state
 
@@ -136,9 +142,11 @@ def random_chunk(model: CharRNN, T: int, B: int) -> tuple[npt.NDArray[Any], npt.
 
 
 def random_masks(model: CharRNN, T: int, B: int) -> Masks:
-    """Dropout of a half after each layer."""
+    """Dropout of a half of the characters' vectors, and after each layer."""
     rng = np.random.default_rng(9)
-    return [2.0 * (rng.random((T, B, model.shape.hidden_size)) < 0.5) for _ in range(model.shape.layers)]
+    shape = (T, B, model.shape.hidden_size)
+    outputs = tuple(2.0 * (rng.random(shape) < 0.5) for _ in range(model.shape.layers))
+    return Masks(outputs, 2.0 * (rng.random(model.characters.vectors_shape) < 0.5))
 
 
 # Gradients
@@ -161,7 +169,7 @@ def relative_error(a: Array, b: Array) -> float:
     return float(np.linalg.norm(a - b) / max(np.linalg.norm(a) + np.linalg.norm(b), 1e-12))
 
 
-def gradient_errors(model: CharRNN, T: int, B: int, masks: Masks = ()) -> dict[str, float]:
+def gradient_errors(model: CharRNN, T: int, B: int, masks: Masks = NOTHING_DROPPED) -> dict[str, float]:
     """How far the gradient of each parameter is from central differences of the mean loss, as a relative error."""
     x, y, carry = random_chunk(model, T, B)
     workspace, scale = model.workspace(T, B), 1 / (T * B)

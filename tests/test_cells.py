@@ -16,6 +16,7 @@ from reference import STEPS, VARIANTS, forward, random_chunk, random_masks, rand
 
 from charnn.cells import Cell, find_cell
 from charnn.config import cell_names
+from charnn.dropout import NOTHING_DROPPED
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,7 +64,7 @@ def test_logits_and_state_are_those_of_the_textbook(cell: str, activation: str, 
     T, B = 5, 3
     model = random_model(cell, activation, layers, embedding, V=6, H=4)
     x, _, carry = random_chunk(model, T, B)
-    for masks in ((), random_masks(model, T, B)):
+    for masks in (NOTHING_DROPPED, random_masks(model, T, B)):
         workspace = model.workspace(T, B)
         after = model.forward(x, carry, workspace, masks)
         logits, state = forward(model, x, carry, masks)

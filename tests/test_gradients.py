@@ -8,6 +8,7 @@ from reference import VARIANTS, gradient_errors, random_chunk, random_masks, ran
 
 from charnn.cells import Views, find_cell
 from charnn.config import cell_names
+from charnn.dropout import NOTHING_DROPPED
 
 T, B = 4, 2
 LIMIT = 1e-6
@@ -21,7 +22,7 @@ def test_every_gradient_is_that_of_central_differences(
     cell: str, activation: str, layers: int, embedding: int, dropout: bool
 ) -> None:
     model = random_model(cell, activation, layers, embedding)
-    errors = gradient_errors(model, T, B, random_masks(model, T, B) if dropout else ())
+    errors = gradient_errors(model, T, B, random_masks(model, T, B) if dropout else NOTHING_DROPPED)
     assert set(errors) == set(model.parameters)
     assert max(errors.values()) < LIMIT, errors
 

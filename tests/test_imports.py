@@ -19,7 +19,7 @@ LEVELS = [
         *("config", "sources", "vocabulary", "batches", "yardstick", "cells", "loss", "optimizers", "team"),
         *("checkpoint", "folder", "metrics", "records", "repeats"),
     },
-    {"layers", "corpus", "counting"},
+    {"layers", "dropout", "corpus", "counting"},
     {"model"},
     {"layout", "stepper"},
     {"snapshot"},

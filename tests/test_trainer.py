@@ -12,6 +12,7 @@ from helpers import new_run
 from reference import forward, surprise
 
 from charnn.batches import BURN_IN, Position
+from charnn.dropout import NOTHING_DROPPED, Masks
 from charnn.records import Metrics, Progress, Validated
 from charnn.team import Team
 from charnn.trainer import Trainer
@@ -91,31 +92,48 @@ def test_the_best_validation_is_the_lowest_so_far(tmp_path: Path) -> None:
 # Dropout
 
 
-def masks_of(run: Any, rank: int = 0, size: int = 1) -> list[np.ndarray]:
+def masks_of(run: Any, rank: int = 0, size: int = 1) -> Masks:
     team = Team()
     team.rank, team.size = rank, size
-    return [np.asarray(mask) for mask in Trainer(run, team)._masks(run.config.training.seq_length)]
+    return Trainer(run, team)._masks()
 
 
 def test_dropout_drops_its_share_and_keeps_the_mean(tmp_path: Path) -> None:
     with new_run(tmp_path, layers=2, hidden_size=64, seq_length=32, dropout=0.25) as run:
-        first, second = masks_of(run)
+        first, second = masks_of(run).outputs
         assert first.shape == (32, 4, 64) and first.dtype == np.float32
         assert set(np.unique(first)) == {0, np.float32(1 / 0.75)}
         assert np.mean(first == 0) == pytest.approx(0.25, abs=0.02)
         assert (first != second).any()
         run.state.step = 1
-        assert (masks_of(run)[0] != first).any()
+        assert (masks_of(run).outputs[0] != first).any()
+
+
+@pytest.mark.parametrize(("embedding_size", "shape"), [(40, (40,)), (0, (4, 64))])
+def test_dropout_of_the_input_masks_the_characters_vectors(
+    tmp_path: Path, embedding_size: int, shape: tuple[int, ...]
+) -> None:
+    with new_run(tmp_path, hidden_size=64, embedding_size=embedding_size, input_dropout=0.25) as run:
+        masks = masks_of(run)
+        assert masks.outputs == () and masks.inputs is not None
+        assert masks.inputs.shape == (len(run.vocabulary), *shape) and masks.inputs.dtype == np.float32
+        assert set(np.unique(masks.inputs)) == {0, np.float32(1 / 0.75)}
+        assert np.mean(masks.inputs == 0) == pytest.approx(0.25, abs=0.05)
+        run.state.step = 1
+        later = masks_of(run).inputs
+        assert later is not None and (later != masks.inputs).any()
 
 
 def test_without_dropout_there_are_no_masks(tmp_path: Path) -> None:
     with new_run(tmp_path) as run:
-        assert masks_of(run) == []
+        assert masks_of(run) == NOTHING_DROPPED
 
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_dropout_does_not_depend_on_the_number_of_ranks(tmp_path: Path, size: int) -> None:
-    with new_run(tmp_path, dropout=0.5) as run:
-        whole = masks_of(run)[0]
-        parts = [masks_of(run, rank, size)[0] for rank in range(size)]
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    with new_run(tmp_path, dropout=0.5, input_dropout=0.5) as run:
+        whole = masks_of(run)
+        parts = [masks_of(run, rank, size) for rank in range(size)]
+    np.testing.assert_array_equal(np.concatenate([part.outputs[0] for part in parts], axis=1), whole.outputs[0])
+    for part in parts:
+        np.testing.assert_array_equal(part.inputs, whole.inputs)

@@ -151,6 +151,8 @@ def _rows(record: Record) -> list[tuple[str, str]]:
     network = f"{s.cell}, {s.layers} x {s.hidden}, {s.parameters:,} parameters"
     if config.model.dropout:
         network += f", dropout {config.model.dropout:g}"
+    if config.model.input_dropout:
+        network += f", input dropout {config.model.input_dropout:g}"
     layers = ", ".join(f"{n} {c:,}" for n, c in parameters_by_layer(config.model, s.vocabulary).items())
     text = f"{record.corpus.characters:,} characters, {s.vocabulary} distinct: {', '.join(record.corpus.files)}"
     speed = f"{s.chars_per_second:,.0f} characters/s"

@@ -123,7 +123,7 @@ def test_the_update_that_a_bad_gradient_would_make_is_never_made(text: Path, tmp
     with opening.create(resolve(flat_settings(settings)), [text], tmp_path / "run") as run:
         honest = run.model.gradient
 
-        def gradient(x: Any, y: Any, carry: Any, workspace: Any, out: Any, scale: float, masks: Any = ()) -> Any:
+        def gradient(x: Any, y: Any, carry: Any, workspace: Any, out: Any, scale: float, masks: Any) -> Any:
             result = honest(x, y, carry, workspace, out, scale, masks)
             if run.state.step == 3:
                 out["output.b"][0] = np.nan

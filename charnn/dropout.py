@@ -1,0 +1,68 @@
+"""A share to drop, a seed and a step enter; masks leave: zeros, and where something is kept the factor 1/keep.
+
+The factor keeps the mean as it was, so that nothing changes where nothing is dropped: in validation and in sampling
+(Srivastava et al. 2014).
+
+- Outputs: every layer's hidden states lose units, anew at every step of every stream, but only on their way up and out.
+  What goes on to the next step stays whole, for a memory that is cut up again and again would not last (Zaremba,
+  Sutskever and Vinyals 2014).
+- Inputs: the vectors that stand for the characters (rows of the embedding, or of Wx with one-hot input) lose elements,
+  the same ones for a whole chunk of all streams. The network then meets the text in a slightly different alphabet at
+  every update, which makes it hard to learn by heart (DropConnect, Wan et al. 2013, on the weights of the input; one
+  mask for all steps: Gal and Ghahramani 2016). It costs next to nothing: one small table is masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from charnn.cells import Array
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What dropout leaves of one chunk. Without any, nothing is dropped."""
+
+    outputs: tuple[Array, ...] = ()
+    """(T, B, H) a layer, or none at all."""
+
+    inputs: Array | None = None
+    """(V, E), or (V, G, H) for one-hot input."""
+
+
+NOTHING_DROPPED = Masks()
+
+
+class Dropout:
+    """Draws the masks of a step from (seed, step, layer): no state to be saved, and the same ones on every rank.
+
+    One random byte decides one unit, which rounds a share to a 256th.
+    """
+
+    def __init__(self, seed: int, outputs: float, inputs: float, dtype: npt.DTypeLike):
+        self.seed, self.dtype = seed, np.dtype(dtype)
+        self.outputs, self.inputs = round(outputs * 256), round(inputs * 256)
+
+    def masks(self, step: int, layers: int, shape: tuple[int, int, int], vectors: tuple[int, ...], own: slice) -> Masks:
+        """Of a chunk of ``shape`` (T, B, H) on so many ``layers``, whose characters have ``vectors`` (V, ...).
+
+        A rank reads the streams in ``own`` alone; the masks are drawn for all of them and then cut.
+        """
+        outputs: tuple[Array, ...] = ()
+        inputs = None
+        if self.outputs:
+            drawn = (self._draw(step, layer, shape, self.outputs, own) for layer in range(layers))
+            outputs = tuple(drawn)
+        if self.inputs:
+            inputs = self._draw(step, layers, vectors, self.inputs, slice(None))
+        return Masks(outputs, inputs)
+
+    def _draw(self, step: int, layer: int, shape: tuple[int, ...], threshold: int, columns: slice) -> Array:
+        size = int(np.prod(shape))
+        words = np.random.SFC64([self.seed, step, layer]).random_raw(-(-size // 8))
+        kept = words.view(np.uint8)[:size].reshape(shape)[:, columns] >= threshold
+        mask: Array = kept * np.asarray(256 / (256 - threshold), self.dtype)
+        return mask
