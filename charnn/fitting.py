@@ -46,8 +46,8 @@ EMBEDDING = 128
 PARAMETERS_A_CHARACTER = 4.2
 """So many parameters for each character of the text at most; more only learn it by heart."""
 
-FRESH = 6.7
-"""Times that a text is read before dropout begins to pay."""
+FRESH, FRESH_INPUT = 6.7, 10.0
+"""Times that a text is read before dropout begins to pay: of the outputs of a layer, and of its input."""
 
 HIGHEST_RATE = 1e-2
 UNGATED = 0.35
@@ -143,7 +143,9 @@ def _fit_network(resolved: Resolved, work: float, available: int, vocabulary: in
     H = resolved.config.model.hidden_size
     times_read = work / (6 * (matrices * H * H + H * V)) / available
     dropout = min(0.5, 0.2 * math.log2(max(FRESH, times_read) / FRESH))
-    return _replaced(resolved, FIT_BUDGET, {"model.dropout": round(dropout, 2)})
+    inputs = min(0.6, 0.25 * math.log2(max(FRESH_INPUT, times_read) / FRESH_INPUT))
+    shares = {"model.dropout": round(dropout, 2), "model.input_dropout": round(inputs, 2)}
+    return _replaced(resolved, FIT_BUDGET, shares)
 
 
 def _solve(a: float, b: float, c: float) -> float:
