@@ -5,7 +5,8 @@ What the user chose stays as it is. Under a time budget the network follows from
 - Its parameters grow with the square root of the work that the budget allows: half of every gain in time goes into a
   larger network, half into more characters read. That is the balance Hoffmann et al. (2022) found for language models.
 - A short text caps it: more than a few parameters for every character only learn the text by heart.
-- Dropout grows with the number of times that the text will be read, from none where that is less than seven.
+- Dropout grows with the number of times that the text will be read: none where that is less than seven, of the input
+  as well where it is more than ten.
 - One wide layer learns more in the same time than two narrow ones, and Adam takes larger steps on a smaller network.
   Weights decay a little, apart from Adam's scaling (Loshchilov and Hutter 2019).
 

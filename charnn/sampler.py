@@ -7,6 +7,7 @@ Several samples are drawn at once: their streams share the matrix products, each
 
 from __future__ import annotations
 
+import functools
 import math
 import secrets
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ from charnn.vocabulary import Decoder, Vocabulary
 PRIME_LENGTH = 256
 """Characters of the prompt read at a time."""
 
+DRAWN_AHEAD = 256
+"""Random numbers that a stream draws at a time."""
 
 COLDEST = 1e-30
 """Temperatures below are as good as this one, and would overflow."""
@@ -154,9 +157,9 @@ def _draw(model: CharRNN, ids: Array, settings: Sampling, streams: list[_Stream]
     step = Stepper(model, prime(model, ids[:-1], len(streams)))
     tokens = np.full(len(streams), ids[-1], np.intp)  # (B,)
     active = list(enumerate(streams))
-    while active:
+    for uniforms in _uniforms(streams):
         ended = False
-        tokens, nats = draw(step(tokens), settings, np.array([stream.rng.random() for stream in streams]))
+        tokens, nats = draw(step(tokens), settings, uniforms)
         drawn, surprises = tokens.tolist(), nats.tolist()
         for index, stream in active:
             stream.sample.nats += surprises[index]
@@ -166,6 +169,14 @@ def _draw(model: CharRNN, ids: Array, settings: Sampling, streams: list[_Stream]
             ended = ended or bool(stream.sample.stopped_by)
         if ended:
             active = [(index, stream) for index, stream in active if not stream.sample.stopped_by]
+            if not active:
+                return
+
+
+def _uniforms(streams: list[_Stream]) -> Iterator[Array]:
+    """Numbers in [0, 1) for all streams (B,), step after step, each stream's from its own generator."""
+    while True:
+        yield from np.stack([stream.rng.random(DRAWN_AHEAD) for stream in streams], axis=1)
 
 
 def prime(model: CharRNN, ids: Array, count: int) -> Carry:
@@ -184,19 +195,24 @@ def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Arr
     CheckpointError where the logits are not finite.
     """
     top = np.maximum.reduce(logits, axis=1, keepdims=True)  # (B, 1)
-    if not np.isfinite(top).all():
+    if not math.isfinite(np.add.reduce(top, axis=None, dtype=np.float64)):
         raise CheckpointError(
             "the network's output is not finite", "its weights are too large; take another checkpoint"
         )
-    z = np.subtract(logits, top, dtype=np.float64)  # (B, V)
+    z = np.subtract(logits, top, dtype=np.float64, order="C")  # (B, V)
     weights = np.exp(z)
     if settings.temperature == 0:
         tokens = z.argmax(axis=1)
     else:
         tempered = weights if settings.temperature == 1 else np.exp(z / max(settings.temperature, COLDEST))
         cumulated = np.add.accumulate(truncate(tempered, settings), axis=1)
-        tokens = np.add.reduce(cumulated <= uniforms[:, None] * cumulated[:, -1:], axis=1)
-    return tokens, np.log(np.add.reduce(weights, axis=1)) - z[np.arange(len(z)), tokens]
+        tokens = (cumulated > uniforms[:, None] * cumulated[:, -1:]).argmax(axis=1)
+    return tokens, np.log(np.add.reduce(weights, axis=1)) - z.take(tokens + _row_starts(*z.shape))
+
+
+@functools.lru_cache
+def _row_starts(B: int, V: int) -> Array:
+    return np.arange(0, B * V, V)
 
 
 def truncate(weights: Array, settings: Sampling) -> Array:

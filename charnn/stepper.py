@@ -7,8 +7,8 @@ two vectors that they meet, in one product a step (gates that stay apart have tw
     a = [Wx Wh] [x; h_prev] + b
 
 For one stream that is a matrix times a vector: as fast as memory can bring the weights, each of them once. (``np.dot``
-is half a microsecond faster there than ``np.matmul``.) Streams are
-columns here, (H, B) instead of (B, H): the gates of B streams then are one contiguous block, as in training.
+is half a microsecond faster there than ``np.matmul``.) Streams are columns here, (H, B) instead of (B, H): the gates of
+B streams then are one contiguous block, as in training. The new state replaces the old one where it stands.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Stepper:
         H, L, B = model.shape.hidden_size, model.shape.layers, len(carry[0]["h"])
         G, V, dtype = len(model.cell.gates), model.shape.vocabulary_size, model.dtype
         self._cell_forward = model.cell.forward
-        self._table = new_array((G * H, V), dtype)
-        np.copyto(self._table, model.characters.table.transpose(0, 2, 1).reshape(G * H, V))
-        self._rows = new_array((G * H, B), dtype)
-        """The table's columns of the characters that enter."""
+        self._table = new_array((V, G * H), dtype)
+        np.copyto(self._table, model.characters.table.transpose(1, 0, 2).reshape(V, G * H))
+        self._rows = new_array((B, G * H), dtype)
+        """The table's rows of the characters that enter."""
         self._h = new_array((L * H, B), dtype)
         """The hidden states of all layers, one below the other: a layer's input and its own state are neighbours."""
         self._layers = [_Step(model, index, self._h, carry[index]) for index in range(L)]
@@ -43,12 +43,11 @@ class Stepper:
 
     def __call__(self, ids: Array) -> Array:
         """Read one character a stream, ``ids`` (B,); returns the logits (B, V) of the next, in a buffer used again."""
-        np.take(self._table, ids, axis=1, out=self._rows, mode="clip")
+        np.take(self._table, ids, axis=0, out=self._rows, mode="clip")
+        rows = self._rows.T
         for layer in self._layers:
-            layer.products(self._rows)
+            layer.products(rows)
             self._cell_forward(layer.views)
-            for before, after in layer.states:
-                np.copyto(before, after)
         np.dot(self._W, self._layers[-1].own, out=self._logits)
         np.add(self._logits, self._b, out=self._logits)
         logits: Array = self._logits.T
@@ -83,22 +82,20 @@ class _Step:
         self.a = a.reshape(G * H, B)
         self.a_together, self.a_apart = self.a[: together * H], self.a[together * H :]
         self.rec = rec.reshape(apart * H, B)
-        after = {name: new_array((H, B), dtype) for name in cell.state}
-        before = {name: self.own if name == "h" else new_array((H, B), dtype) for name in cell.state}
-        for name, array in before.items():
+        state = {name: self.own if name == "h" else new_array((H, B), dtype) for name in cell.state}
+        for name, array in state.items():
             array[...] = carry[name].T
-        self.states = [(before[name], after[name]) for name in cell.state]
         self.views = Views(
             **gate_views(cell, a, rec),
-            **after,
-            **{f"{name}_prev": array for name, array in before.items()},
+            **state,
+            **{f"{name}_prev": array for name, array in state.items()},
             **{name: new_array((H, B), dtype) for name in cell.keeps},
             t=new_array((H, B), dtype),
             ts=new_array((S, H, B), dtype),
         )
 
     def products(self, rows: Array) -> None:
-        """Fill the pre-activations, from what lies below and the layer's own state; ``rows`` are the first layer's."""
+        """Fill the pre-activations, from what lies below and the layer's own state; the first has ``rows`` (G * H, B)."""
         np.dot(self.W, self.inputs, out=self.a_together)
         if self.first:
             np.add(self.a_together, rows[: len(self.a_together)], out=self.a_together)

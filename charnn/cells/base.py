@@ -9,7 +9,7 @@ Shapes: B batch, H hidden size, G gates. Every array below is a view into buffer
     s.<gate>         (B, H)             pre-activation                    activation (kept for backward)
     s.gates          (G, B, H)          all gates as one block            "
     s.sigmoid_gates  (S, B, H)          the leading sigmoids, halved      "
-    s.<state>_prev   (B, H)             the state one step back           unchanged
+    s.<state>_prev   (B, H)             the state one step back           unchanged in training
     s.<state>        (B, H)             room                              the new state
     s.<kept>         (B, H)             room                              whatever backward needs again
     s.rec_<gate>     (B, H)             recurrent part of a gate that     unchanged
@@ -21,6 +21,9 @@ Shapes: B batch, H hidden size, G gates. Every array below is a view into buffer
     d.<gate>         (B, H)             room                              dL/d pre-activation
     d.sigmoid_gates  (S, B, H)          room                              " as one block
     d.rec_<gate>     (B, H)             room                              dL/d recurrent part of a gate kept apart
+
+In sampling nothing is kept for backward, and ``s.<state>_prev`` and ``s.<state>`` are the same array: forward reads
+the old state for the last time before it writes, or while it writes, the new one.
 
 Sigmoid gates arrive *halved*, because sigmoid(a) = tanh(a / 2) / 2 + 1/2: one tanh then serves all gates at once, and
 the factor 1/2 costs nothing where the layer folds it into the weights. Gradients are with respect to a itself.
