@@ -5,8 +5,8 @@ What the user chose stays as it is. Under a time budget the network follows from
 - Its parameters grow with the square root of the work that the budget allows: half of every gain in time goes into a
   larger network, half into more characters read. That is the balance Hoffmann et al. (2022) found for language models.
 - A short text caps it: more than a few parameters for every character only learn the text by heart.
-- Dropout grows with the number of times that the text will be read: none where that is less than seven, of the input
-  as well where it is more than ten.
+- Dropout grows with the number of times that the text will be read: none where that is less than seven, and of the
+  input as well where it is more than ten.
 - One wide layer learns more in the same time than two narrow ones, and Adam takes larger steps on a smaller network.
   Weights decay a little, apart from Adam's scaling (Loshchilov and Hutter 2019).
 
@@ -47,8 +47,11 @@ EMBEDDING = 128
 PARAMETERS_A_CHARACTER = 4.2
 """So many parameters for each character of the text at most; more only learn it by heart."""
 
-FRESH, FRESH_INPUT = 6.7, 10.0
-"""Times that a text is read before dropout begins to pay: of the outputs of a layer, and of its input."""
+FRESH = 6.7
+"""Times that a text is read before dropout begins to pay."""
+
+OUTPUTS_FIRST = 0.115
+"""Dropout of the outputs at which that of the input begins to pay: after some ten readings."""
 
 HIGHEST_RATE = 1e-2
 UNGATED = 0.35
@@ -123,10 +126,14 @@ def _fit_to_budget(resolved: Resolved, work: float, available: int, vocabulary: 
         rate = gated * min(HIGHEST_RATE, 8e-3 * math.sqrt(256 / model.hidden_size))
         rates = {"optimization.learning_rate": float(f"{rate:.2g}"), "optimization.weight_decay": 0.1}
         fitted = _replaced(fitted, FIT_BUDGET, rates)
-    names = [name for name, origin in fitted.origins.items() if resolved.origins[name] != origin]
-    if names:
-        values = fitted.config.to_json()
-        shown = (f"{key} {values[section][key]}" for section, _, key in (name.partition(".") for name in names))
+    before, after = resolved.config.to_json(), fitted.config.to_json()
+    shown = [
+        f"{key} {value}"
+        for section, values in after.items()
+        for key, value in values.items()
+        if value != before[section][key]
+    ]
+    if shown:
         notice(f"{FIT_BUDGET}: {', '.join(shown)}")
     return fitted
 
@@ -144,9 +151,9 @@ def _fit_network(resolved: Resolved, work: float, available: int, vocabulary: in
     H = resolved.config.model.hidden_size
     times_read = work / (6 * (matrices * H * H + H * V)) / available
     dropout = min(0.5, 0.2 * math.log2(max(FRESH, times_read) / FRESH))
-    inputs = min(0.6, 0.25 * math.log2(max(FRESH_INPUT, times_read) / FRESH_INPUT))
-    shares = {"model.dropout": round(dropout, 2), "model.input_dropout": round(inputs, 2)}
-    return _replaced(resolved, FIT_BUDGET, shares)
+    resolved = _replaced(resolved, FIT_BUDGET, {"model.dropout": round(dropout, 2)})
+    inputs = min(0.6, 1.25 * max(0.0, resolved.config.model.dropout - OUTPUTS_FIRST))
+    return _replaced(resolved, FIT_BUDGET, {"model.input_dropout": round(inputs, 2)})
 
 
 def _solve(a: float, b: float, c: float) -> float:

@@ -95,7 +95,7 @@ class _Step:
         )
 
     def products(self, rows: Array) -> None:
-        """Fill the pre-activations, from what lies below and the layer's own state; the first has ``rows`` (G * H, B)."""
+        """Fill the pre-activations, from the layer's own state and what lies below: ``rows`` (G * H, B) if nothing."""
         np.dot(self.W, self.inputs, out=self.a_together)
         if self.first:
             np.add(self.a_together, rows[: len(self.a_together)], out=self.a_together)

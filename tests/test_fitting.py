@@ -45,8 +45,16 @@ def test_more_time_and_more_cores_make_a_larger_network() -> None:
 def test_a_short_text_has_a_smaller_network_and_more_dropout() -> None:
     short, long = fitted(50_000, budget="10m").model, fitted(50 * MB, budget="10m").model
     assert short.hidden_size < long.hidden_size
-    assert short.dropout == 0.5
-    assert long.dropout == 0
+    assert short.dropout == 0.5 > short.input_dropout > 0.4
+    assert long.dropout == long.input_dropout == 0
+
+
+def test_dropout_of_the_input_follows_that_of_the_outputs() -> None:
+    assert fitted(budget="1h", dropout=0).model.input_dropout == 0
+    assert fitted(budget="1h", dropout=0.1).model.input_dropout == 0
+    shares = [fitted(budget="1h", dropout=dropout).model.input_dropout for dropout in (0.2, 0.4, 0.9)]
+    assert all(small < large < 0.7 for small, large in pairwise(shares))
+    assert fitted(budget="1h", input_dropout=0).model.input_dropout == 0
 
 
 @pytest.mark.parametrize("cell", cell_names())
