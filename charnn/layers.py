@@ -46,10 +46,11 @@ def new_array(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
 def block_width(rows: int, inner: int, columns: int) -> int:
     """How many columns a block of the right-hand side should have in a product (rows, inner) @ (inner, columns).
 
-    A divisor of ``columns`` that keeps the product small for BLAS, or all ``columns`` where none does.
+    The widest that keeps the product small for BLAS, of whole cache lines up to 224 (wider ones were slower), or else
+    all ``columns``; 0 where none of these does.
     """
-    widths = (width for width in (64, 32) if columns % width == 0 and rows * inner * width <= SMALL_PRODUCT)
-    return next(widths, columns)
+    widths = (*range(224, 0, -32), columns)
+    return next((width for width in widths if columns % width == 0 and rows * inner * width <= SMALL_PRODUCT), 0)
 
 
 def in_blocks(array: Array, width: int) -> Array:
@@ -208,7 +209,7 @@ class RecurrentWorkspace:
         self.states = {name: new(T + 1, B, H) for name in cell.state}  # [0] is the carry
         kept = {name: new(T, B, H) for name in cell.keeps}
         scratch = {"t": new(B, H), "ts": new(S, B, H)}
-        self.width = block_width(B, H, H)
+        self.width = block_width(B, H, H) or H
         self.product = new(G, H // self.width, B, self.width)
         self.product_together, self.product_rec = self.product[: G - apart], self.product[G - apart :]
         self.steps = [
@@ -253,9 +254,9 @@ class BackwardWorkspace:
         self.da_steps = list(self.da.reshape(T, B, G, H).transpose(0, 2, 1, 3))  # T of (G, B, H)
         self.du_steps = list(self.du.reshape(T, B, G, H).transpose(0, 2, 1, 3))
         # dh = du @ WhT, over all gates in one product, or gate by gate where only that is small enough.
-        self.parts = 1 if block_width(B, G * H, H) < H else G
+        whole = block_width(B, G * H, H)
+        self.parts, self.width = (1, whole) if whole else (G, block_width(B, H, H) or H)
         inner = G * H // self.parts
-        self.width = block_width(B, inner, H)
         self.product = new(self.parts, H // self.width, B, self.width)
         self.dh_blocks = in_blocks(self.d_state["h"], self.width)
         self.du_parts = list(self.du.reshape(T, B, self.parts, 1, inner).transpose(0, 2, 3, 1, 4))
