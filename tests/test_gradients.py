@@ -53,6 +53,22 @@ def test_the_state_that_enters_a_chunk_counts_in_its_gradients(cell: str, activa
 
 
 @pytest.mark.parametrize("cell", cell_names())
+def test_how_the_products_are_cut_changes_nothing(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    H, found, cuts = 64, [], set()
+    for small in (0, 32 * B * H, 4 * H * H * B):
+        monkeypatch.setattr("charnn.layers.SMALL_PRODUCT", small)
+        model = random_model(cell, layers=2, H=H)
+        x, y, carry = random_chunk(model, T, B)
+        workspace, gradient = model.workspace(T, B), np.zeros(model.size)
+        model.gradient(x, y, carry, workspace, model.views(gradient), 1.0)
+        cuts.add((workspace.recurrent[0].width, workspace.backward.width, workspace.backward.parts))
+        found.append(gradient)
+    assert len(cuts) > 1
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found[2], found[0], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", cell_names())
 def test_the_gradient_of_a_sum_is_scaled_as_asked_and_nothing_is_left_of_the_last_one(cell: str) -> None:
     model = random_model(cell, layers=2)
     x, y, carry = random_chunk(model, T, B)
