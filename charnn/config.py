@@ -58,6 +58,12 @@ class ModelConfig:
     hidden_size: int = option(128, "units a layer", low=1, high=65536)
     embedding_size: int = option(0, "columns of the character embedding; 0: one-hot", low=0, high=65536)
     forget_bias: float = option(1.0, "lstm: where the bias of the forget gate starts", low=-100, high=100)
+    memory: int = option(
+        0,
+        "gru, lstm: how many characters the units remember at first, each its own part of it; 0: few",
+        low=0,
+        high=10**9,
+    )
     dropout: float = option(0.0, "share of each layer's outputs dropped in training", low=0, high=0.95)
     input_dropout: float = option(
         0.0, "share of each character's vector (of the embedding, or one-hot) dropped in training", low=0, high=0.95

@@ -122,11 +122,15 @@ class CharRNN:
     def _of_layer(self, layer: str, views: dict[str, Array]) -> dict[str, Array]:
         return {key: views[f"{layer}.{key}"] for key in self._layers[layer].shapes}
 
-    def initialise(self, seed: int, forget_bias: float = 1.0) -> None:
+    def initialise(self, seed: int, forget_bias: float = 1.0, memory: int = 0) -> None:
         """Draw all weights anew: uniform in ±1/sqrt(inputs that are not zero); biases 0, or ``forget_bias``.
 
         Of a one-hot input exactly one is not zero, so its weights are larger than the rest. A cell with an identity
         start (the IRNN) begins with the identity as its recurrent weights.
+
+        With ``memory`` each unit's gates start so that it remembers for as many steps as was drawn for it, from 2 to
+        ``memory``: where a share s of the state is kept, the time constant of forgetting is 1 / (1 - s) (chrono
+        initialisation, Tallec and Ollivier 2018).
         """
         rng = np.random.Generator(np.random.Philox(seed))
         for name, array in self.parameters.items():
@@ -142,8 +146,10 @@ class CharRNN:
                 bound = 1.0 if one_hot else 1 / np.sqrt(len(array))
                 array[...] = rng.uniform(-bound, bound, array.shape)
             if kind == "b" and not name.startswith("output"):
-                for gate in self.cell.forget_gates:
-                    array[self.cell.gates.index(gate)] = forget_bias
+                timed = np.log(rng.uniform(1, max(1, memory - 1), array.shape[1])) if memory else forget_bias
+                signs = self.cell.timing_gates if memory else dict.fromkeys(self.cell.forget_gates, 1)
+                for gate, sign in signs.items():
+                    array[self.cell.gates.index(gate)] = sign * timed
         self.pack()
 
     def pack(self) -> None:

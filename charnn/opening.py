@@ -64,7 +64,7 @@ def create(
         if config.training.workers is None:
             workers = best_size(config.training.batch_size, run.model.size)
             run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
-        run.model.initialise(config.training.seed, config.model.forget_bias)
+        run.model.initialise(config.training.seed, config.model.forget_bias, config.model.memory)
         if initial is not None:
             _start_from(run, initial)
         checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())

@@ -39,6 +39,12 @@ def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
     choices = find_cell(config.cell).activations
     if config.forget_bias != ModelConfig.forget_bias and not find_cell(config.cell).forget_gates:
         raise ConfigError(f"the {config.cell} cell has no forget gate", "leave forget_bias out, or choose cell lstm")
+    if config.memory and not find_cell(config.cell).timing_gates:
+        raise ConfigError(
+            f"the {config.cell} cell has no gates to remember with", "leave memory out, or choose cell gru or lstm"
+        )
+    if config.memory and config.forget_bias != ModelConfig.forget_bias:
+        raise ConfigError("forget_bias has no effect where memory is given", "leave one of them out")
     chosen = "" if config.activation == "auto" else config.activation
     if chosen and chosen not in choices:
         raise ConfigError(

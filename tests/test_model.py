@@ -7,9 +7,10 @@ import pytest
 from reference import VARIANTS, central_differences, forward, random_chunk, random_model, relative_error
 
 from charnn.cells import find_cell
-from charnn.config import cell_names
-from charnn.errors import CheckpointError
+from charnn.config import ModelConfig, cell_names
+from charnn.errors import CheckpointError, ConfigError
 from charnn.model import CharRNN, Shape
+from charnn.snapshot import model_shape
 
 cells = pytest.mark.parametrize("cell", cell_names())
 variants = pytest.mark.parametrize(("cell", "activation"), VARIANTS)
@@ -209,6 +210,29 @@ def test_the_bias_of_the_forget_gate_is_an_option() -> None:
     model.initialise(1, forget_bias=-2.0)
     f = model.state_dict()["rnn.bias_ih_l0"].reshape(4, 4)[1]
     assert (f == -2).all()
+
+
+@pytest.mark.parametrize(("cell", "keep", "replace"), [("lstm", "f", "i"), ("gru", "z", "")])
+def test_with_memory_the_units_start_with_time_constants_up_to_it(cell: str, keep: str, replace: str) -> None:
+    model = CharRNN(Shape(5, cell, layers=2, hidden_size=400))
+    model.initialise(1, memory=100)
+    gates = model.cell.gates
+    for name in ("input.b", "projection1.b"):
+        bias = model.parameters[name]
+        share = 1 / (1 + np.exp(-bias[gates.index(keep)].astype(float)))
+        constants = 1 / (1 - share)
+        assert 2 <= constants.min() < 5 and 95 < constants.max() <= 100
+        assert np.mean(constants) == pytest.approx(51, rel=0.1)
+        if replace:
+            assert (bias[gates.index(replace)] == -bias[gates.index(keep)]).all()
+        assert not np.delete(bias, [gates.index(gate) for gate in (keep, replace) if gate], axis=0).any()
+
+
+def test_memory_needs_gates_and_leaves_no_room_for_a_forget_bias() -> None:
+    with pytest.raises(ConfigError, match="no gates to remember"):
+        model_shape(ModelConfig(cell="vanilla", memory=9), 5)
+    with pytest.raises(ConfigError, match="forget_bias has no effect"):
+        model_shape(ModelConfig(memory=9, forget_bias=0), 5)
 
 
 def test_only_a_rectified_cell_starts_from_the_identity() -> None:

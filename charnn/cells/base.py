@@ -31,6 +31,7 @@ the factor 1/2 costs nothing where the layer folds it into the weights. Gradient
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -74,6 +75,8 @@ class Cell:
 
     forget_gates: ClassVar[tuple[str, ...]] = ()
     """Gates that keep memory when open; their bias starts at ``forget_bias``, all others at 0."""
+    timing_gates: ClassVar[Mapping[str, int]] = {}
+    """Gates that decide how long a unit remembers: 1 for those that keep when open, -1 for those that replace."""
 
     activations: ClassVar[tuple[str, ...]] = ()
     """The nonlinearities to choose from, the default first; empty where there is no choice."""

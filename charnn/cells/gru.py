@@ -16,6 +16,9 @@ the loss with respect to h:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 
 from charnn.cells.base import Cell, Views, sigmoid_from_tanh
@@ -27,6 +30,7 @@ class GRU(Cell):
     gates = ("r", "z", "n")
     sigmoids = 2
     apart = 1
+    timing_gates: ClassVar[Mapping[str, int]] = {"z": 1}
     torch_name = "GRU"
     torch_gates = ("r", "z", "n")
 

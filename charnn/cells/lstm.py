@@ -21,6 +21,9 @@ The forget gate's bias may start at 1 (``forget_bias``), so that memory is kept 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 
 from charnn.cells.base import Cell, Views, sigmoid_from_tanh
@@ -34,6 +37,7 @@ class LSTM(Cell):
     state = ("h", "c")
     keeps = ("tanh_c",)
     forget_gates = ("f",)
+    timing_gates: ClassVar[Mapping[str, int]] = {"f": 1, "i": -1}
     torch_name = "LSTM"
     torch_gates = ("i", "f", "g", "o")
 
