@@ -30,10 +30,10 @@ class Stepper:
         H, L, B = model.shape.hidden_size, model.shape.layers, len(carry[0]["h"])
         G, V, dtype = len(model.cell.gates), model.shape.vocabulary_size, model.dtype
         self._cell_forward = model.cell.forward
-        self._table = new_array((V, G * H), dtype)
-        np.copyto(self._table, model.characters.table.transpose(1, 0, 2).reshape(V, G * H))
-        self._rows = new_array((B, G * H), dtype)
-        """The table's rows of the characters that enter."""
+        self._table = new_array((G * H, V), dtype)
+        np.copyto(self._table, model.characters.table.transpose(0, 2, 1).reshape(G * H, V))
+        self._rows = new_array((G * H, B), dtype)
+        """The table's columns of the characters that enter."""
         self._h = new_array((L * H, B), dtype)
         """The hidden states of all layers, one below the other: a layer's input and its own state are neighbours."""
         self._layers = [_Step(model, index, self._h, carry[index]) for index in range(L)]
@@ -43,10 +43,9 @@ class Stepper:
 
     def __call__(self, ids: Array) -> Array:
         """Read one character a stream, ``ids`` (B,); returns the logits (B, V) of the next, in a buffer used again."""
-        np.take(self._table, ids, axis=0, out=self._rows, mode="clip")
-        rows = self._rows.T
+        np.take(self._table, ids, axis=1, out=self._rows, mode="clip")
         for layer in self._layers:
-            layer.products(rows)
+            layer.products(self._rows)
             self._cell_forward(layer.views)
         np.dot(self._W, self._layers[-1].own, out=self._logits)
         np.add(self._logits, self._b, out=self._logits)
