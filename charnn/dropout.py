@@ -51,14 +51,11 @@ class Dropout:
 
         A rank reads the streams in ``own`` alone; the masks are drawn for all of them and then cut.
         """
-        outputs: tuple[Array, ...] = ()
-        inputs = None
-        if self.outputs:
-            drawn = (self._draw(step, layer, shape, self.outputs, own) for layer in range(layers))
-            outputs = tuple(drawn)
-        if self.inputs:
-            inputs = self._draw(step, layers, vectors, self.inputs, slice(None))
-        return Masks(outputs, inputs)
+        dropping = range(layers) if self.outputs else ()
+        return Masks(
+            tuple(self._draw(step, layer, shape, self.outputs, own) for layer in dropping),
+            self._draw(step, layers, vectors, self.inputs, slice(None)) if self.inputs else None,
+        )
 
     def _draw(self, step: int, layer: int, shape: tuple[int, ...], threshold: int, columns: slice) -> Array:
         size = int(np.prod(shape))

@@ -110,6 +110,7 @@ class CharacterProjection(Layer):
         """Of what stands for the characters: the embedding, or Wx where there is none."""
         self.scale = gate_scale(cell, dtype)[:, None, None]  # (G, 1, 1)
         self.table = new_array((G, V, H), dtype)
+        self._masked: Array | None = None  # room for the table after dropout, made when first needed
 
     def pack(self) -> None:
         self._fill(self.table, self._vectors(None))
@@ -128,7 +129,11 @@ class CharacterProjection(Layer):
 
     def forward(self, ids: Array, a: Array, mask: Array | None = None) -> None:
         """Fill ``a`` (G, N, H) with the rows of ``ids`` (N,); ``mask`` drops elements of the characters' vectors."""
-        table = self.table if mask is None else self._fill(np.empty_like(self.table), self._vectors(mask))
+        table = self.table
+        if mask is not None:
+            if self._masked is None:
+                self._masked = new_array(table.shape, table.dtype)
+            table = self._fill(self._masked, self._vectors(mask))
         np.take(table, ids, axis=1, out=a, mode="clip")
 
     def backward(self, ids: Array, da: Array, g: Views, mask: Array | None = None) -> None:

@@ -82,6 +82,7 @@ def test_a_cell_declares_what_a_layer_needs(cell: str) -> None:
     assert kind.state[0] == "h"
     assert len(set(kind.gates)) == len(kind.gates) >= kind.sigmoids + kind.apart
     assert set(kind.forget_gates) <= set(kind.gates)
+    assert set(kind.timing_gates) <= set(kind.gates)
     assert sorted(kind.torch_gates) in ([], sorted(kind.gates))
     assert bool(kind.torch_gates) == bool(kind.torch_name)
 
