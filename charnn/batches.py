@@ -18,11 +18,14 @@ from charnn.errors import CorpusError
 
 Ids = npt.NDArray[np.unsignedinteger]
 
-BURN_IN = 128
-"""Characters read before a stream's first scored one, to warm its state up."""
+BURN_IN = 512
+"""Characters read before a stream's first scored one, to warm its state up: long memories need a few hundred."""
 
-MIN_STREAM = 512
+MIN_STREAM = 1024
 """Scored characters a stream should have at least, so that the burn-in stays cheap."""
+
+SCORING_STEPS = 64
+"""Characters of each stream that a scoring pass reads at a time: no loss depends on it, and few need little memory."""
 
 
 @dataclass(frozen=True)
@@ -123,13 +126,13 @@ def scoring_chunks(ids: Ids, context: Ids, streams: int, seq_length: int) -> Ite
     targets = first + np.arange(streams) * length  # each stream's first
     burn_in = BURN_IN if streams > 1 or len(before) else 0
     enough = targets - 1 - burn_in >= 0  # streams that have the whole burn-in before them
-    starts = [(-burn_in, burn_in)] if burn_in else []
+    starts = [(k, min(seq_length, -k)) for k in range(-burn_in, 0, seq_length)]
     starts += [(k, min(seq_length, length - k)) for k in range(0, length, seq_length)]
     for k, T in starts:
         at = targets + (k + np.arange(T))[:, None]  # (T, S): index of each target
         inside = (at <= last) & (at < targets + length)
         scored = inside if k >= 0 else np.zeros_like(inside)
-        cold = np.full(streams, k == starts[0][0]) | (~enough & (k == 0))
+        cold = np.full(streams, k == -burn_in) | (~enough & (k == 0))
         at = np.clip(at, 1, last)
         yield ScoringChunk(_characters(before, ids, np.maximum(at - 1, 0)), _characters(before, ids, at), scored, cold)
 

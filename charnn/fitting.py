@@ -32,6 +32,10 @@ from charnn.team import sharing
 ENOUGH_VALIDATION = 5_000_000
 """Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""
 
+LEAST_VALIDATION, VALIDATION_A_SECOND = 200_000, 1000
+"""Under a time budget at most so many for each second of it, but no fewer than the first: ten validations of a network
+that fits the budget then take about a tenth of it."""
+
 CORE = 6e10
 """Multiplications and additions that a core does in a second of training, about.
 
@@ -100,7 +104,10 @@ def check_shares(config: Config) -> None:
 
 
 def _fit_validation(resolved: Resolved, characters: int, notice: Warn) -> Resolved:
-    share = float(f"{ENOUGH_VALIDATION / characters:.3g}")
+    enough, budget = ENOUGH_VALIDATION, resolved.config.training.budget
+    if budget is not None:
+        enough = min(enough, max(LEAST_VALIDATION, int(VALIDATION_A_SECOND * budget)))
+    share = float(f"{enough / characters:.3g}")
     if not _is_free(resolved, "data.val_fraction") or share >= resolved.config.data.val_fraction:
         return resolved
     usual = resolved.config.data.val_fraction

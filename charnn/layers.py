@@ -215,8 +215,8 @@ class RecurrentWorkspace:
         kept = {name: new(T, B, H) for name in cell.keeps}
         scratch = {"t": new(B, H), "ts": new(S, B, H)}
         self.width = block_width(B, H, H) or H
-        self.product = new(G, H // self.width, B, self.width)
-        self.product_together, self.product_rec = self.product[: G - apart], self.product[G - apart :]
+        self.product = new(G, B, H)
+        self.product_blocks = in_blocks(self.product, self.width)
         self.steps = [
             Views(
                 **gate_views(cell, self.a[:, t], self.rec[:, t]),
@@ -224,8 +224,6 @@ class RecurrentWorkspace:
                 **{f"{name}_prev": array[t] for name, array in self.states.items()},
                 **{name: array[t] for name, array in kept.items()},
                 **scratch,
-                together_blocks=in_blocks(self.a[: G - apart, t], self.width),
-                rec_blocks=in_blocks(self.rec[:, t], self.width),
             )
             for t in range(T)
         ]
@@ -262,8 +260,8 @@ class BackwardWorkspace:
         whole = block_width(B, G * H, H)
         self.parts, self.width = (1, whole) if whole else (G, block_width(B, H, H) or H)
         inner = G * H // self.parts
-        self.product = new(self.parts, H // self.width, B, self.width)
-        self.dh_blocks = in_blocks(self.d_state["h"], self.width)
+        self.product = new(self.parts, B, H)
+        self.product_blocks = in_blocks(self.product, self.width)
         self.du_parts = list(self.du.reshape(T, B, self.parts, 1, inner).transpose(0, 2, 3, 1, 4))
 
 
@@ -325,14 +323,14 @@ class Recurrent(Layer):
 
     def forward(self, w: RecurrentWorkspace) -> None:
         """Run the cell over T steps, from the input's part of the pre-activations in ``w.a`` and the carry."""
-        cell_forward, product, Wh = self.cell.forward, w.product, self.forward_weights(w.width)
-        together, rec = w.product_together, w.product_rec
-        bh = in_blocks(self.bh, w.width) if self.cell.apart else None
+        cell_forward, product, Wh = self.cell.forward, w.product_blocks, self.forward_weights(w.width)
+        apart = self.cell.apart
+        together, rec = np.split(w.product, [len(w.product) - apart])
         for s in w.steps:
             np.matmul(s.h_prev, Wh, out=product)  # (G, blocks, B, width)
-            np.add(s.together_blocks, together, out=s.together_blocks)
-            if bh is not None:
-                np.add(rec, bh, out=s.rec_blocks)
+            np.add(s.together, together, out=s.together)
+            if apart:
+                np.add(rec, self.bh, out=s.rec)
             cell_forward(s)
 
     def backward(
@@ -343,7 +341,7 @@ class Recurrent(Layer):
         The gradient of the state after the last step is zero: no gradient enters a chunk from its future. That is the
         truncation of truncated backpropagation through time (Williams and Peng 1990).
         """
-        cell_backward, d, product, WhT = self.cell.backward, b.d, b.product, self.backward_weights(b.parts, b.width)
+        cell_backward, d, WhT = self.cell.backward, b.d, self.backward_weights(b.parts, b.width)
         for array in b.d_state.values():
             array.fill(0)
         for t in reversed(range(len(w.steps))):
@@ -355,9 +353,9 @@ class Recurrent(Layer):
                 np.copyto(b.du_steps[t][-self.cell.apart :], d.rec)
             if watch is not None:
                 watch.elementwise(t, b.d_state)
-            np.matmul(b.du_parts[t], WhT, out=product)  # (parts, blocks, B, width)
-            for part in product:
-                np.add(b.dh_blocks, part, out=b.dh_blocks)
+            np.matmul(b.du_parts[t], WhT, out=b.product_blocks)  # (parts, blocks, B, width)
+            for part in b.product:
+                np.add(d.h, part, out=d.h)
             if watch is not None:
                 watch.complete(t, b.d_state)
         h_prev = w.states["h"][:-1].reshape(-1, self.hidden_size)  # (N, H)

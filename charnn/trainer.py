@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
-from charnn.batches import scoring_chunks, scoring_streams
+from charnn.batches import SCORING_STEPS, scoring_chunks, scoring_streams
 from charnn.cells import Array
 from charnn.corpus import release
 from charnn.divergence import check, roll_back
@@ -209,12 +209,12 @@ class Trainer:
     def _validate(self) -> Generator[Record, None, float | None]:
         """The loss over the whole validation part, in nats per character; None if told to stop meanwhile."""
         model, ids = self.run.model, self.run.validation_ids
-        streams, T = scoring_streams(len(ids)), self.run.config.training.seq_length
+        streams = scoring_streams(len(ids))
         columns = share(self.team, streams)
         sums = np.zeros(3)  # of losses, of characters, stop
         carry: Carry = model.zero_carry(columns.stop - columns.start)
         workspaces: dict[int, Workspace] = {}
-        for count, chunk in enumerate(scoring_chunks(ids, self.run.train_ids[-4096:], streams, T)):
+        for count, chunk in enumerate(scoring_chunks(ids, self.run.train_ids[-4096:], streams, SCORING_STEPS)):
             length = len(chunk.x)
             if length not in workspaces:
                 workspaces[length] = model.workspace(length, columns.stop - columns.start)
@@ -229,7 +229,7 @@ class Trainer:
                 return None
             if count % 8 == 0:
                 release(ids)
-                yield Validating(min(1.0, count * T * streams / len(ids)))
+                yield Validating(min(1.0, count * SCORING_STEPS * streams / len(ids)))
         self.team.sum(sums)
         return float(sums[0] / sums[1])
 

@@ -96,7 +96,7 @@ def test_a_text_that_is_too_short_is_refused_with_sizes_that_fit(N: int, B: int,
 # Scoring
 
 
-@given(st.integers(0, 300), st.integers(1, 700), st.integers(1, 9), st.integers(1, 80))
+@given(st.integers(0, 900), st.integers(1, 1500), st.integers(1, 9), st.integers(1, 80))
 def test_every_character_is_scored_exactly_once(before: int, N: int, streams: int, T: int) -> None:
     text = np.arange(before + N, dtype=np.uint16)
     scored = []
@@ -107,7 +107,7 @@ def test_every_character_is_scored_exactly_once(before: int, N: int, streams: in
     assert sorted(scored) == list(range(before or 1, before + N))  # nothing predicts a very first character
 
 
-@given(st.integers(0, 300), st.integers(1, 700), st.integers(1, 9), st.integers(1, 80))
+@given(st.integers(0, 900), st.integers(1, 1500), st.integers(1, 9), st.integers(1, 80))
 def test_what_a_stream_read_before_a_scored_character_is_the_text_before_it(
     before: int, N: int, streams: int, T: int
 ) -> None:

@@ -120,6 +120,9 @@ def test_a_long_text_holds_out_as_much_for_validation_as_is_needed_unless_told_o
     fitted = fit(resolve(flat_settings({})), characters, 65, notices.append, cores=2).config
     assert fitted.data.val_fraction == pytest.approx(0.01)
     assert "1.000% of it is held out for validation instead of 10%" in notices[0]
+    for budget, held_out in ((60.0, 200_000), (300.0, 300_000), (3600.0, 3_600_000), (36_000.0, ENOUGH_VALIDATION)):
+        soon = fit(resolve(flat_settings({"budget": budget})), characters, 65, notices.append, cores=2).config
+        assert soon.data.val_fraction == pytest.approx(held_out / characters)
     asked = fit(resolve(flat_settings({"val_fraction": 0.1})), characters, 65, pytest.fail, cores=2).config
     assert asked.data.val_fraction == 0.1
     assert fit(resolve(flat_settings({})), 2 * MB, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1

@@ -35,7 +35,6 @@ class LSTM(Cell):
     gates = ("i", "f", "o", "g")
     sigmoids = 3
     state = ("h", "c")
-    keeps = ("tanh_c",)
     forget_gates = ("f",)
     timing_gates: ClassVar[Mapping[str, int]] = {"f": 1, "i": -1}
     torch_name = "LSTM"
@@ -47,12 +46,13 @@ class LSTM(Cell):
         np.multiply(s.f, s.c_prev, out=s.c)
         np.multiply(s.i, s.g, out=s.t)
         np.add(s.c, s.t, out=s.c)  # c = f c_prev + i g
-        np.tanh(s.c, out=s.tanh_c)
-        np.multiply(s.o, s.tanh_c, out=s.h)  # h = o tanh(c)
+        np.tanh(s.c, out=s.t)
+        np.multiply(s.o, s.t, out=s.h)  # h = o tanh(c)
 
     def backward(self, s: Views, d: Views) -> None:
-        np.multiply(d.h, s.tanh_c, out=d.o)  # do = dh tanh(c)
-        np.multiply(s.tanh_c, s.tanh_c, out=s.t)
+        np.tanh(s.c, out=s.t)  # again: faster than to write it down for every step and to read it back
+        np.multiply(d.h, s.t, out=d.o)  # do = dh tanh(c)
+        np.multiply(s.t, s.t, out=s.t)
         np.subtract(1, s.t, out=s.t)
         np.multiply(s.t, s.o, out=s.t)
         np.multiply(s.t, d.h, out=s.t)

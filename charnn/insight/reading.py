@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charnn.batches import BURN_IN
 from charnn.model import Carry, CharRNN, Workspace
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
-
-BURN_IN = 512
-"""Characters that warm up a stream which starts in the middle of a text."""
 
 STREAM = 4096
 """Characters of one stream in a block: eight times the burn-in."""
