@@ -50,7 +50,7 @@ class LSTM(Cell):
         np.multiply(s.o, s.t, out=s.h)  # h = o tanh(c)
 
     def backward(self, s: Views, d: Views) -> None:
-        np.tanh(s.c, out=s.t)  # again: faster than to write it down for every step and to read it back
+        np.tanh(s.c, out=s.t)  # again: as fast as keeping that of every step, in less memory
         np.multiply(d.h, s.t, out=d.o)  # do = dh tanh(c)
         np.multiply(s.t, s.t, out=s.t)
         np.subtract(1, s.t, out=s.t)
