@@ -65,6 +65,9 @@ class ModelConfig:
         high=10**9,
     )
     dropout: float = option(0.0, "share of each layer's outputs dropped in training", low=0, high=0.95)
+    dropout_samples: int = option(
+        1, "masks of the top layer's dropout that the loss is averaged over, in antithetic pairs", low=1, high=256
+    )
     input_dropout: float = option(
         0.0, "share of each character's vector (of the embedding, or one-hot) dropped in training", low=0, high=0.95
     )

@@ -48,13 +48,16 @@ class Shape:
 
 
 class Workspace:
-    """The buffers for chunks of T steps of B streams; made once, used again for every chunk of that shape."""
+    """The buffers for chunks of T steps of B streams; made once, used again for every chunk of that shape.
 
-    def __init__(self, model: CharRNN, T: int, B: int):
+    With dropout the outputs of the top layer may be sampled S times: what follows them has S * N rows.
+    """
+
+    def __init__(self, model: CharRNN, T: int, B: int, samples: int = 1):
         H, V, dtype = model.shape.hidden_size, model.shape.vocabulary_size, model.dtype
-        self.T, self.B, self.N = T, B, T * B
+        self.T, self.B, self.N, self.samples = T, B, T * B, samples
         self.recurrent = [RecurrentWorkspace(model.cell, H, T, B, dtype) for _ in model.recurrent]
-        self.logits = new_array((self.N, V), dtype)
+        self.logits = new_array((samples * self.N, V), dtype)
         self._model = model
         self._dropped: dict[int, Array] = {}
         self._backward: BackwardWorkspace | None = None
@@ -72,16 +75,26 @@ class Workspace:
 
     @property
     def dh(self) -> Array:
-        """The gradient of a layer's output (N, H), on its way down."""
+        """The gradient of a layer's output (S * N, H), on its way down."""
         if self._dh is None:
-            self._dh = new_array((self.N, self._model.shape.hidden_size), self._model.dtype)
+            self._dh = new_array((self.samples * self.N, self._model.shape.hidden_size), self._model.dtype)
         return self._dh
 
-    def dropped(self, layer: int) -> Array:
-        """Room for the output of a layer after dropout (N, H)."""
+    def drop(self, layer: int, h: Array) -> Array:
+        """The output ``h`` (N, H) of a layer after dropout: (S * N, H)."""
+        mask = self.masks.outputs[layer].reshape(-1, *h.shape)  # (S, N, H)
         if layer not in self._dropped:
-            self._dropped[layer] = new_array(self.dh.shape, self.dh.dtype)
-        return self._dropped[layer]
+            self._dropped[layer] = new_array(mask.shape, h.dtype)
+        return np.multiply(h, mask, out=self._dropped[layer]).reshape(-1, h.shape[1])
+
+    def undrop(self, layer: int, dh: Array) -> Array:
+        """The gradient of a layer's output (N, H) from that after dropout, ``dh`` (S * N, H), which is overwritten."""
+        samples = dh.reshape(-1, self.N, dh.shape[1])
+        np.multiply(samples, self.masks.outputs[layer].reshape(samples.shape), out=samples)
+        total: Array = samples[0]
+        for sample in samples[1:]:
+            np.add(total, sample, out=total)
+        return total
 
 
 class CharRNN:
@@ -162,12 +175,12 @@ class CharRNN:
         H = self.shape.hidden_size
         return [{name: np.zeros((B, H), self.dtype) for name in self.cell.state} for _ in self.recurrent]
 
-    def workspace(self, T: int, B: int) -> Workspace:
-        """New buffers for chunks of T steps of B streams."""
-        return Workspace(self, T, B)
+    def workspace(self, T: int, B: int, samples: int = 1) -> Workspace:
+        """New buffers for chunks of T steps of B streams, whose dropout has so many ``samples``."""
+        return Workspace(self, T, B, samples)
 
     def forward(self, x: Array, carry: Carry, w: Workspace, masks: Masks = NOTHING_DROPPED) -> Carry:
-        """Run over the ids ``x`` (T, B) from ``carry``; ``w.logits`` (N, V) and the new carry come out."""
+        """Run over the ids ``x`` (T, B) from ``carry``; ``w.logits`` (S * N, V) and the new carry come out."""
         H = self.shape.hidden_size
         w.masks = masks
         w.inputs = [x.reshape(w.N)]
@@ -181,7 +194,7 @@ class CharRNN:
             layer.forward(buffers)
             h = buffers.h.reshape(w.N, H)
             if masks.outputs:
-                h = np.multiply(h, masks.outputs[index].reshape(w.N, H), out=w.dropped(index))
+                h = w.drop(index, h)
             w.inputs.append(h)
         self.output.forward(w.inputs[-1], w.logits)
         return [buffers.carry() for buffers in w.recurrent]
@@ -204,24 +217,25 @@ class CharRNN:
         """Forward and backward over one chunk: the sum of the losses in nats, and the new carry.
 
         ``out`` (named views, see ``views``) is filled with ``scale`` times the gradient of that sum; with ``scale`` =
-        1 / (number of characters) it is the gradient of the mean loss.
+        1 / (number of characters) it is the gradient of the mean loss. Where dropout has several samples, the loss is
+        the mean over them.
         """
         carry = self.forward(x, carry, w, masks)
-        losses = cross_entropy_gradient(w.logits, y.reshape(w.N), scale)
+        losses = cross_entropy_gradient(w.logits, np.tile(y.reshape(w.N), w.samples), scale / w.samples)
         self.backward(w, out)
-        return float(losses.sum(dtype=np.float64)), carry
+        return float(losses.sum(dtype=np.float64)) / w.samples, carry
 
     def backward(self, w: Workspace, out: dict[str, Array], watches: Sequence[Watch] = ()) -> None:
-        """From the gradient of the logits in ``w.logits`` (N, V) to that of every parameter, top layer first.
+        """From the gradient of the logits in ``w.logits`` (S * N, V) to that of every parameter, top layer first.
 
         ``watches`` are none, or one for each recurrent layer, the lowest first.
         """
         gradients = {name: Views(**self._of_layer(name, out)) for name in self._layers}
-        dh = w.dh  # (N, H)
+        dh = w.dh  # (S * N, H)
         self.output.backward(w.inputs[-1], w.logits, gradients["output"], dh)
         for index in reversed(range(len(self.recurrent))):
             if w.masks.outputs:
-                np.multiply(dh, w.masks.outputs[index].reshape(dh.shape), out=dh)
+                dh = w.undrop(index, dh)  # (N, H)
             buffers, b = w.recurrent[index], w.backward
             watch, gradient = watches[index] if watches else None, gradients[f"recurrent{index}"]
             self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, watch)

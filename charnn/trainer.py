@@ -83,10 +83,10 @@ class Trainer:
         training = run.config.training
         self.columns = share(self.team, training.batch_size)
         B = self.columns.stop - self.columns.start
-        self.workspace = run.model.workspace(training.seq_length, B)
+        model, dtype = run.config.model, run.model.dtype
+        self.dropout = Dropout(training.seed, model.dropout, model.input_dropout, dtype, model.dropout_samples)
+        self.workspace = run.model.workspace(training.seq_length, B, self.dropout.samples)
         self.carry = self._own_carry()
-        model = run.config.model
-        self.dropout = Dropout(training.seed, model.dropout, model.input_dropout, run.model.dtype)
         # One message a step, so that ranks meet once: the gradient, then the loss and what rank 0 decided.
         self.message = self.team.buffer(run.model.size + 3, run.model.dtype)
         self.gradient = self.message[:-3]

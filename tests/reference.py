@@ -63,7 +63,7 @@ STEPS: dict[str, Callable[[Gates, Gates, Gates, str], dict[str, Array]]] = {
 
 
 def forward(model: CharRNN, x: npt.NDArray[Any], carry: Carry, masks: Masks = NOTHING_DROPPED) -> tuple[Array, Carry]:
-    """Logits (T, B, V) for the ids ``x`` (T, B), and the state after them."""
+    """Logits (T, B, V) for the ids ``x`` (T, B), and the state after them; dropout has one sample."""
     weights = {name: array.astype(np.float64) for name, array in model.state_dict().items()}
     if masks.inputs is not None:
         mask = masks.inputs  # (V, E), or (V, G, H) with the gates in the cell's order
@@ -83,7 +83,7 @@ def forward(model: CharRNN, x: npt.NDArray[Any], carry: Carry, masks: Masks = NO
                     layer[name][b] = array
                 below = after["h"]
                 if masks.outputs:
-                    below = below * masks.outputs[index][t, b]
+                    below = below * masks.outputs[index][0, t, b]
             logits[t, b] = weights["out.weight"] @ below + weights["out.bias"]
     return logits, state
 
@@ -141,11 +141,11 @@ def random_chunk(model: CharRNN, T: int, B: int) -> tuple[npt.NDArray[Any], npt.
     return x, y, carry
 
 
-def random_masks(model: CharRNN, T: int, B: int) -> Masks:
-    """Dropout of a half of the characters' vectors, and after each layer."""
+def random_masks(model: CharRNN, T: int, B: int, samples: int = 1) -> Masks:
+    """Dropout of a half of the characters' vectors, and after each layer, with so many samples at the top."""
     rng = np.random.default_rng(9)
-    shape = (T, B, model.shape.hidden_size)
-    outputs = tuple(2.0 * (rng.random(shape) < 0.5) for _ in range(model.shape.layers))
+    counts = [1] * (model.shape.layers - 1) + [samples]
+    outputs = tuple(2.0 * (rng.random((S, T, B, model.shape.hidden_size)) < 0.5) for S in counts)
     return Masks(outputs, 2.0 * (rng.random(model.characters.vectors_shape) < 0.5))
 
 
@@ -172,7 +172,8 @@ def relative_error(a: Array, b: Array) -> float:
 def gradient_errors(model: CharRNN, T: int, B: int, masks: Masks = NOTHING_DROPPED) -> dict[str, float]:
     """How far the gradient of each parameter is from central differences of the mean loss, as a relative error."""
     x, y, carry = random_chunk(model, T, B)
-    workspace, scale = model.workspace(T, B), 1 / (T * B)
+    samples = len(masks.outputs[-1]) if masks.outputs else 1
+    workspace, scale = model.workspace(T, B, samples), 1 / (T * B)
 
     def mean_loss(out: Array) -> float:
         model.pack()

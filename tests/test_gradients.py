@@ -8,21 +8,21 @@ from reference import VARIANTS, gradient_errors, random_chunk, random_masks, ran
 
 from charnn.cells import Views, find_cell
 from charnn.config import cell_names
-from charnn.dropout import NOTHING_DROPPED
+from charnn.dropout import NOTHING_DROPPED, Masks
 
 T, B = 4, 2
 LIMIT = 1e-6
 
 
-@pytest.mark.parametrize("dropout", [False, True], ids=["", "dropout"])
+@pytest.mark.parametrize("samples", [0, 1, 3], ids=["", "dropout", "dropout samples"])
 @pytest.mark.parametrize("embedding", [0, 4], ids=["one-hot", "embedding"])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize(("cell", "activation"), VARIANTS)
 def test_every_gradient_is_that_of_central_differences(
-    cell: str, activation: str, layers: int, embedding: int, dropout: bool
+    cell: str, activation: str, layers: int, embedding: int, samples: int
 ) -> None:
     model = random_model(cell, activation, layers, embedding)
-    errors = gradient_errors(model, T, B, random_masks(model, T, B) if dropout else NOTHING_DROPPED)
+    errors = gradient_errors(model, T, B, random_masks(model, T, B, samples) if samples else NOTHING_DROPPED)
     assert set(errors) == set(model.parameters)
     assert max(errors.values()) < LIMIT, errors
 
@@ -50,6 +50,25 @@ def test_the_state_that_enters_a_chunk_counts_in_its_gradients(cell: str, activa
         model.gradient(x, y, entering, model.workspace(T, B), model.views(gradient), 1.0)
         found.append(gradient)
     assert not np.allclose(*found)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_samples_of_dropout_give_the_mean_of_their_losses_and_gradients(layers: int) -> None:
+    model = random_model("gru", layers=layers)
+    x, y, carry = random_chunk(model, T, B)
+    masks = random_masks(model, T, B, samples=3)
+    together, single = np.zeros(model.size), np.zeros(model.size)
+    loss, after = model.gradient(x, y, carry, model.workspace(T, B, 3), model.views(together), 1.0, masks)
+    losses, gradients = [], []
+    for sample in masks.outputs[-1]:
+        one = Masks((*masks.outputs[:-1], sample[None]), masks.inputs)
+        total, state = model.gradient(x, y, carry, model.workspace(T, B), model.views(single), 1.0, one)
+        losses.append(total)
+        gradients.append(single.copy())
+        np.testing.assert_array_equal(state[-1]["h"], after[-1]["h"])
+    assert len(set(losses)) == 3
+    assert loss == pytest.approx(np.mean(losses), rel=1e-12)
+    np.testing.assert_allclose(together, np.mean(gradients, axis=0), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", cell_names())

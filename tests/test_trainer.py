@@ -101,12 +101,35 @@ def masks_of(run: Any, rank: int = 0, size: int = 1) -> Masks:
 def test_dropout_drops_its_share_and_keeps_the_mean(tmp_path: Path) -> None:
     with new_run(tmp_path, layers=2, hidden_size=64, seq_length=32, dropout=0.25) as run:
         first, second = masks_of(run).outputs
-        assert first.shape == (32, 4, 64) and first.dtype == np.float32
+        assert first.shape == (1, 32, 4, 64) and first.dtype == np.float32
         assert set(np.unique(first)) == {0, np.float32(1 / 0.75)}
         assert np.mean(first == 0) == pytest.approx(0.25, abs=0.02)
         assert (first != second).any()
         run.state.step = 1
         assert (masks_of(run).outputs[0] != first).any()
+
+
+def test_samples_of_dropout_are_of_the_top_layer_and_come_in_antithetic_pairs(tmp_path: Path) -> None:
+    sizes = {"layers": 2, "hidden_size": 64, "seq_length": 32, "dropout": 0.25}
+    found = []
+    for samples in (1, 3):
+        folder = tmp_path / str(samples)
+        folder.mkdir()
+        with new_run(folder, dropout_samples=samples, **sizes) as run:
+            found.append(masks_of(run).outputs)
+    (below, one), (same, three) = found
+    np.testing.assert_array_equal(same, below)
+    np.testing.assert_array_equal(three[:1], one)
+    assert three.shape == (3, 32, 4, 64)
+    dropped = three == 0
+    assert dropped.mean(axis=(1, 2, 3)) == pytest.approx([0.25] * 3, abs=0.02)
+    assert not (dropped[0] & dropped[1]).any()  # up to a half, what one lacks the other has
+    assert np.mean(dropped[0] & dropped[2]) == pytest.approx(0.25**2, abs=0.02)
+
+
+def test_without_dropout_there_is_nothing_to_sample(tmp_path: Path) -> None:
+    with new_run(tmp_path, dropout_samples=4) as run:
+        assert Trainer(run).workspace.samples == 1 and masks_of(run) == NOTHING_DROPPED
 
 
 @pytest.mark.parametrize(("embedding_size", "shape"), [(40, (40,)), (0, (4, 64))])
@@ -131,9 +154,9 @@ def test_without_dropout_there_are_no_masks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_dropout_does_not_depend_on_the_number_of_ranks(tmp_path: Path, size: int) -> None:
-    with new_run(tmp_path, dropout=0.5, input_dropout=0.5) as run:
+    with new_run(tmp_path, dropout=0.5, dropout_samples=2, input_dropout=0.5) as run:
         whole = masks_of(run)
         parts = [masks_of(run, rank, size) for rank in range(size)]
-    np.testing.assert_array_equal(np.concatenate([part.outputs[0] for part in parts], axis=1), whole.outputs[0])
+    np.testing.assert_array_equal(np.concatenate([part.outputs[0] for part in parts], axis=2), whole.outputs[0])
     for part in parts:
         np.testing.assert_array_equal(part.inputs, whole.inputs)

@@ -150,7 +150,8 @@ def _rows(record: Record) -> list[tuple[str, str]]:
     s, config = record.summary, record.config
     network = f"{s.cell}, {s.layers} x {s.hidden}, {s.parameters:,} parameters"
     if config.model.dropout:
-        network += f", dropout {config.model.dropout:g}"
+        samples = config.model.dropout_samples
+        network += f", dropout {config.model.dropout:g}" + f" in {samples} samples" * (samples > 1)
     if config.model.input_dropout:
         network += f", input dropout {config.model.input_dropout:g}"
     layers = ", ".join(f"{n} {c:,}" for n, c in parameters_by_layer(config.model, s.vocabulary).items())
