@@ -72,7 +72,8 @@ def fit(
     """The configuration for a text of so many characters, ``vocabulary`` of them distinct; what nobody chose is fitted.
 
     ``keep_network`` leaves network and optimization alone: they come from a file, or with the weights of another run.
-    Raises CorpusError where the text is too short for what was chosen, ConfigError for more workers than streams.
+    Raises CorpusError where the text is too short for what was chosen, ConfigError for more workers than streams and
+    for samples of a dropout that is 0.
     """
     resolved = _fit_validation(resolved, characters, notice)
     data = resolved.config.data
@@ -89,7 +90,10 @@ def fit(
     check_shares(resolved.config)
     if training.budget is not None and not keep_network:
         processes = training.workers or sharing(cores, training.batch_size)
-        return _fit_to_budget(resolved, training.budget * processes * CORE, available, vocabulary, notice)
+        resolved = _fit_to_budget(resolved, training.budget * processes * CORE, available, vocabulary, notice)
+    model = resolved.config.model
+    if model.dropout_samples > 1 and not model.dropout:
+        raise ConfigError("dropout_samples has no effect with dropout 0", "leave it out, or choose a dropout above 0")
     return resolved
 
 

@@ -12,7 +12,7 @@ import pytest
 from charnn.cells import find_cell
 from charnn.cli import run
 from charnn.config import Config, cell_names, flat_settings, read_file, resolve
-from charnn.errors import CorpusError
+from charnn.errors import ConfigError, CorpusError
 from charnn.fitting import FIT_BUDGET, HIGHEST_RATE, fit
 from charnn.planning import BY_HEART
 from charnn.snapshot import parameters_by_layer
@@ -55,6 +55,14 @@ def test_dropout_of_the_input_follows_that_of_the_outputs() -> None:
     shares = [fitted(budget="1h", dropout=dropout).model.input_dropout for dropout in (0.2, 0.4, 0.9)]
     assert all(small < large < 0.7 for small, large in pairwise(shares))
     assert fitted(budget="1h", input_dropout=0).model.input_dropout == 0
+
+
+def test_samples_of_a_dropout_of_0_are_refused_after_it_was_fitted() -> None:
+    for options in ({}, {"budget": "1m"}, {"budget": "1h", "dropout": 0}):
+        with pytest.raises(ConfigError, match="dropout_samples has no effect with dropout 0"):
+            fitted(dropout_samples=2, **options)
+    assert fitted(dropout_samples=2, budget="1h").model.dropout > 0
+    assert fitted(dropout_samples=2, dropout=0.5).model.dropout_samples == 2
 
 
 @pytest.mark.parametrize("cell", cell_names())

@@ -127,11 +127,6 @@ def test_samples_of_dropout_are_of_the_top_layer_and_come_in_antithetic_pairs(tm
     assert np.mean(dropped[0] & dropped[2]) == pytest.approx(0.25**2, abs=0.02)
 
 
-def test_without_dropout_there_is_nothing_to_sample(tmp_path: Path) -> None:
-    with new_run(tmp_path, dropout_samples=4) as run:
-        assert Trainer(run).workspace.samples == 1 and masks_of(run) == NOTHING_DROPPED
-
-
 @pytest.mark.parametrize(("embedding_size", "shape"), [(40, (40,)), (0, (4, 64))])
 def test_dropout_of_the_input_masks_the_characters_vectors(
     tmp_path: Path, embedding_size: int, shape: tuple[int, ...]
