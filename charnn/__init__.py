@@ -14,7 +14,7 @@ __all__ = ["Run", "Sampling", "Score", "__version__", "compare", "errors", "load
 if TYPE_CHECKING:
     from charnn import errors
     from charnn.api import Run, Score, compare, load, train
-    from charnn.sampler import Sampling
+    from charnn.sampling.sampler import Sampling
 
 _HOMES = {
     "Run": "charnn.api",
@@ -22,7 +22,7 @@ _HOMES = {
     "compare": "charnn.api",
     "load": "charnn.api",
     "train": "charnn.api",
-    "Sampling": "charnn.sampler",
+    "Sampling": "charnn.sampling.sampler",
 }
 
 

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn import opening, snapshot, trainer
 from charnn.config import Config, Setting, cell_names, flat_settings, resolve
 from charnn.errors import CheckpointError, ConfigError
 from charnn.insight import compare as comparisons
@@ -31,11 +30,13 @@ from charnn.insight.neurons import CHARACTERS, Neurons, measure_neurons
 from charnn.insight.reading import streams_for
 from charnn.insight.score import Scored, Scorer
 from charnn.insight.texts import Text, count_ngrams, open_text, own_text
-from charnn.model import CharRNN
-from charnn.records import Record
-from charnn.sampler import Sampling, generate
-from charnn.team import forbid_nesting
-from charnn.vocabulary import Vocabulary
+from charnn.network.model import CharRNN
+from charnn.runs import opening, snapshot
+from charnn.sampling.sampler import Sampling, generate
+from charnn.text.vocabulary import Vocabulary
+from charnn.training import trainer
+from charnn.training.events import Record
+from charnn.training.team import forbid_nesting
 
 StrPath = str | PathLike[str]
 
@@ -191,10 +192,10 @@ def train(
     init_from: StrPath | None = None,
     **options: Any,
 ) -> Iterator[Record]:
-    """Train a network on text files and folders, or go on with a run; yields the records of ``charnn.records``.
+    """Train a network on text files and folders, or go on with a run; yields the records of ``charnn.training.events``.
 
     ``options`` are the options of the configuration by name: cell="gru", hidden_size=256, epochs=5. With ``budget``,
-    what is not given of the network is fitted to it (see ``charnn/fitting.py``). With ``resume`` only those in
+    what is not given of the network is fitted to it (see ``charnn/runs/fitting.py``). With ``resume`` only those in
     ``charnn.config.CHANGEABLE`` may be given. ``workers`` is 1 unless given: more are processes that import the main
     program anew, which then needs the usual ``if __name__ == "__main__":``. The run is saved when the iterator ends;
     one that is abandoned keeps its last checkpoint. Raises the errors of ``charnn.errors``.

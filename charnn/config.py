@@ -25,8 +25,8 @@ SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def cell_names() -> tuple[str, ...]:
-    """The cells there are: every file in ``charnn/cells`` but the base."""
-    files = (Path(__file__).parent / "cells").glob("*.py")
+    """The cells there are: every file in ``charnn/network/cells`` but the base."""
+    files = (Path(__file__).parent / "network" / "cells").glob("*.py")
     return tuple(sorted({file.stem for file in files} - {"__init__", "base"}))
 
 

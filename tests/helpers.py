@@ -11,8 +11,8 @@ import pytest
 
 from charnn.config import flat_settings, resolve
 from charnn.errors import CharnnError, CorpusError, printable
-from charnn.opening import create
-from charnn.run import TrainingRun
+from charnn.runs.opening import create
+from charnn.runs.run import TrainingRun
 
 WORDS = """the sea a ship and wind rain harbour light on under over green grey slow old sails sings waits""".split()  # noqa: SIM905
 

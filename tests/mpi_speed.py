@@ -23,12 +23,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from charnn import trainer
-from charnn.cells import Array
 from charnn.config import flat_settings, resolve
-from charnn.opening import create
-from charnn.records import Progress
-from charnn.team import MPI, Team, world
+from charnn.network.cells import Array
+from charnn.runs.opening import create
+from charnn.training import trainer
+from charnn.training.events import Progress
+from charnn.training.team import MPI, Team, world
 
 STREAMS, LENGTH, LAYERS, STEPS = 50, 100, 2, 5
 BANDWIDTH, LATENCY = 1.25e9, 50e-6

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.cells import find_cell
 from charnn.config import cell_names
-from charnn.dropout import NOTHING_DROPPED, Masks
-from charnn.model import Carry, CharRNN, Shape
+from charnn.network.cells import find_cell
+from charnn.network.dropout import NOTHING_DROPPED, Masks
+from charnn.network.model import Carry, CharRNN, Shape
 
 Array = npt.NDArray[np.float64]
 Gates = Mapping[str, Array]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from charnn.cells import Array
-from charnn.team import Team, gather, share
+from charnn.network.cells import Array
+from charnn.training.team import Team, gather, share
 
 TYPES = ("float32", "float64", "uint32")
 SIZES = (1, 2, 3, 5, 64, 1001)

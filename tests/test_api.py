@@ -13,7 +13,7 @@ from reference import forward, surprise
 
 import charnn
 from charnn.errors import CheckpointError, ConfigError, UnknownCharacters
-from charnn.records import Finished, Metrics, Progress
+from charnn.training.events import Finished, Metrics, Progress
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_the_best_checkpoint_is_the_one_of_the_lowest_validation_loss(folder: Pa
 
 
 def _metrics(run: Path) -> list[dict[str, Any]]:
-    from charnn.metrics import read_metrics
+    from charnn.storage.metrics import read_metrics
 
     return read_metrics(run / "metrics.jsonl")[0]
 
@@ -154,7 +154,7 @@ def test_nothing_and_unknown_characters_cannot_be_scored(run: charnn.Run) -> Non
 
 
 def test_the_surprise_told_of_a_sample_is_its_score(run: charnn.Run) -> None:
-    from charnn.sampler import generate
+    from charnn.sampling.sampler import generate
 
     samples, pieces = generate(run.model, run.vocabulary, "", charnn.Sampling(length=80), 3)
     list(pieces)

@@ -11,7 +11,7 @@ from helpers import complaint
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charnn.batches import BURN_IN, MIN_STREAM, Batches, Position, scoring_chunks, scoring_streams
+from charnn.text.batches import BURN_IN, MIN_STREAM, Batches, Position, scoring_chunks, scoring_streams
 
 numbers = st.integers(1, 12)
 

@@ -26,7 +26,7 @@ from charnn.benchmark.work import VOCABULARY, Network
 from charnn.cli import bench, run
 from charnn.config import cell_names
 from charnn.errors import ConfigError, WorkerError
-from charnn.model import CharRNN, Shape
+from charnn.network.model import CharRNN, Shape
 from charnn.terminal.benchmark import Progress, ReportTables
 
 SMALL: dict[str, Any] = {

@@ -14,9 +14,9 @@ import pytest
 from helpers import write_text
 from reference import STEPS, VARIANTS, forward, random_chunk, random_masks, random_model
 
-from charnn.cells import Cell, find_cell
 from charnn.config import cell_names
-from charnn.dropout import NOTHING_DROPPED
+from charnn.network.cells import Cell, find_cell
+from charnn.network.dropout import NOTHING_DROPPED
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +30,7 @@ MINIMAL_GATED_UNIT = '''
 
 import numpy as np
 
-from charnn.cells.base import Cell, Views, sigmoid_from_tanh
+from charnn.network.cells.base import Cell, Views, sigmoid_from_tanh
 
 
 class MinimalGatedUnit(Cell):
@@ -88,7 +88,7 @@ def test_a_cell_declares_what_a_layer_needs(cell: str) -> None:
 
 
 def test_a_file_without_a_cell_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "charnn.cells.empty", ModuleType("charnn.cells.empty"))
+    monkeypatch.setitem(sys.modules, "charnn.network.cells.empty", ModuleType("charnn.network.cells.empty"))
     with pytest.raises(LookupError, match=r"empty\.py defines no subclass of Cell"):
         find_cell("empty")
 
@@ -101,7 +101,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with charnn, one more cell in it, and the gradient checks."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "charnn", folder / "charnn", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "charnn" / "cells" / "minimal.py").write_text(MINIMAL_GATED_UNIT)
+    (folder / "charnn" / "network" / "cells" / "minimal.py").write_text(MINIMAL_GATED_UNIT)
     for name in ("test_gradients.py", "reference.py"):
         shutil.copy(ROOT / "tests" / name, folder)
     return folder

@@ -15,9 +15,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 
-from charnn.terminal.axes import Axis, ceiling, number
-from charnn.terminal.canvas import Canvas, Pen
-from charnn.terminal.chart import Chart, Level, Mark, Series, sparkline
+from charnn.terminal.charts.axes import Axis, ceiling, number
+from charnn.terminal.charts.canvas import Canvas, Pen
+from charnn.terminal.charts.chart import Chart, Level, Mark, Series, sparkline
 
 WIDTHS = [40, 60, 80, 120, 240]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -25,8 +25,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from charnn import checkpoint
-from charnn.checkpoint import (
+from charnn.errors import CheckpointError, StorageError
+from charnn.storage import checkpoint
+from charnn.storage.checkpoint import (
     checkpoint_name,
     list_checkpoints,
     newest_good,
@@ -36,7 +37,6 @@ from charnn.checkpoint import (
     write,
     write_atomically,
 )
-from charnn.errors import CheckpointError, StorageError
 
 ARRAYS = {
     "model.rnn.weight_hh_l0": np.arange(12, dtype=np.float32).reshape(3, 4),

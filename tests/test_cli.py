@@ -17,7 +17,7 @@ from charnn import cli
 from charnn.cli.sample import SEPARATOR
 from charnn.config import read_file
 from charnn.errors import CharnnError
-from charnn.folder import lock_folder
+from charnn.storage.folder import lock_folder
 
 SMALL = ["--hidden", "16", "--layers", "1", "--batch-size", "4", "--seq-length", "8"]
 
@@ -245,10 +245,10 @@ def test_a_bug_is_1_and_an_interrupt_130(capsys: pytest.CaptureFixture[str], mon
 
         return load
 
-    monkeypatch.setattr("charnn.snapshot.load_snapshot", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("charnn.runs.snapshot.load_snapshot", raising(KeyboardInterrupt()))
     assert cli.run(["sample", "run"]) == 130
     capsys.readouterr()
-    monkeypatch.setattr("charnn.snapshot.load_snapshot", raising(ZeroDivisionError("\x1b[2J")))
+    monkeypatch.setattr("charnn.runs.snapshot.load_snapshot", raising(ZeroDivisionError("\x1b[2J")))
     err = fails(capsys, 1, "sample", "run")
     assert "a bug in charnn: ZeroDivisionError" in err and "CHARNN_DEBUG=1" in err and "\x1b" not in err
     monkeypatch.setenv("CHARNN_DEBUG", "1")

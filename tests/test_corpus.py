@@ -17,10 +17,10 @@ from helpers import complaint, names
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charnn.corpus import encode, open_ids, split, survey
 from charnn.errors import CheckpointError, ConfigError, StorageError
-from charnn.sources import open_sources
-from charnn.vocabulary import Vocabulary
+from charnn.text.corpus import encode, open_ids, split, survey
+from charnn.text.sources import open_sources
+from charnn.text.vocabulary import Vocabulary
 
 needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
 

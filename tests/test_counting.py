@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from charnn import counting
+from charnn.baseline import background
+from charnn.baseline.ngrams import measure
 from charnn.config import flat_settings, resolve
-from charnn.opening import create, resume
-from charnn.run import TrainingRun
-from charnn.snapshot import read_record
-from charnn.trainer import Trainer
-from charnn.yardstick import measure
+from charnn.runs.opening import create, resume
+from charnn.runs.run import TrainingRun
+from charnn.runs.snapshot import read_record
+from charnn.training.trainer import Trainer
 
 TEXT = "she sells sea shells by the sea shore; the shells she sells are sea shells, I am sure.\n" * 30
 
@@ -52,7 +52,7 @@ def test_a_run_without_a_validation_part_has_no_yardstick(tmp_path: Path) -> Non
 
 def test_a_yardstick_that_cannot_be_measured_stops_nothing(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
     run.close()
-    monkeypatch.setattr(counting.sys, "executable", "/bin/false")
+    monkeypatch.setattr(background.sys, "executable", "/bin/false")
     run.start_counting()
     run.finish_counting()
     assert run.yardstick is None

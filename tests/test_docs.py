@@ -22,15 +22,18 @@ from click.testing import CliRunner
 import charnn
 from charnn import config
 from charnn.cli import COMMANDS, main, run
-from charnn.model import CharRNN, Shape
+from charnn.network.model import CharRNN, Shape
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROOMS = (ROOT / "charnn" / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SHELL = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
 PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
-PAGES = [path for pattern in ("*.md", "configs/*.md", "corpora/*.md") for path in sorted(ROOT.glob(pattern))]
+PAGES = [
+    path for pattern in ("*.md", "charnn/*.md", "configs/*.md", "corpora/*.md") for path in sorted(ROOT.glob(pattern))
+]
 
 SMALL = ["--steps", "4", "--layers", "1", "--hidden", "8", "--seq-length", "16", "--batch-size", "4"]
 LENGTHS = {"--epochs", "--steps", "--budget"}
@@ -110,8 +113,8 @@ def test_ci_runs_the_readmes_test_command_as_it_is() -> None:
 
 def test_the_first_commands_preset_gives_the_run_that_the_readme_looks_at() -> None:
     """The PyTorch example names sizes and a step: those of the preset on the shipped text."""
-    from charnn.batches import Batches
-    from charnn.corpus import split
+    from charnn.text.batches import Batches
+    from charnn.text.corpus import split
 
     text = (ROOT / "corpora" / "dialogues.txt").read_bytes()
     settings = config.resolve(config.read_file(ROOT / "configs" / "tiny.yaml")).config
@@ -155,25 +158,23 @@ def test_the_readmes_python_runs(checkout: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_the_tree_lists_exactly_the_modules() -> None:
-    tree = re.search(r"^    charnn/\n((?:      .*\n)+)", README, re.MULTILINE)
-    assert tree, "the README has no tree"
-    listed, folder = set(), ""
+    tree = re.search(r"^    charnn/\n((?:      .*\n)+)", ROOMS, re.MULTILINE)
+    assert tree, "the page has no tree"
+    listed, folders = set(), [""]
     for line in tree[1].splitlines():
         indent, name = re.match(r"( +)(\S+)", line).groups()  # type: ignore[union-attr]
-        folder = folder if len(indent) == 8 else ""
+        del folders[len(indent) // 2 - 2 :]
+        listed.add(folders[-1] + name)
         if name.endswith("/"):
-            folder = name
-        listed.add(folder + name if not name.endswith("/") else name)
+            folders.append(folders[-1] + name)
     package = ROOT / "charnn"
     there = {str(p.relative_to(package)) for p in package.rglob("*.py")}
-    folders = {str(Path(name).parent) + "/" for name in there if name.endswith("/__init__.py")}
-    modules = {name for name in there if "/" not in name or not name.endswith("__init__.py")}
-    assert listed == modules | folders
+    rooms = {str(Path(name).parent) + "/" for name in there if name.endswith("/__init__.py")}
+    assert listed == rooms | {name for name in there if "/" not in name or not name.endswith("__init__.py")}
 
 
-def test_the_table_of_imports_names_every_module_once() -> None:
-    rows = re.findall(r"^\| \d+ \| (.*?) \|", README, re.MULTILINE)
-    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+def test_the_table_of_imports_names_every_room_once() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", ROOMS, re.MULTILINE)
     there = {
         path.stem for path in (ROOT / "charnn").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
@@ -238,7 +239,7 @@ def test_a_preset_begins_with_the_command_that_uses_it(preset: Path) -> None:
 def test_the_commands_of_the_results_are_valid(
     checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charnn.planning.MEASURE_SECONDS", 0.0)
+    monkeypatch.setattr("charnn.planning.dry_run.MEASURE_SECONDS", 0.0)
     page = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
     shutil.copy("corpora/dialogues.txt", "tinyshakespeare.txt")
     commands = re.findall(r"`charnn (train [^`]+)`", page)
@@ -315,11 +316,11 @@ def mgu_source() -> str:
 
 @pytest.fixture
 def with_mgu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import charnn.cells
+    import charnn.network.cells
 
     (tmp_path / "mgu.py").write_text(mgu_source(), encoding="utf-8")
-    monkeypatch.setattr(charnn.cells, "__path__", [*charnn.cells.__path__, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "charnn.cells.mgu", raising=False)
+    monkeypatch.setattr(charnn.network.cells, "__path__", [*charnn.network.cells.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "charnn.network.cells.mgu", raising=False)
 
 
 def worst_gradient_error(shape: Shape, change: Callable[[str, np.ndarray], None] = lambda name, g: None) -> float:
@@ -366,7 +367,7 @@ def test_a_gradient_that_is_a_little_wrong_is_noticed() -> None:
 
 def test_the_cell_in_the_readme_trains_once_it_is_a_file_in_the_folder(checkout: Path) -> None:
     shutil.copytree(ROOT / "charnn", checkout / "charnn", ignore=shutil.ignore_patterns("__pycache__"))
-    (checkout / "charnn" / "cells" / "mgu.py").write_text(mgu_source(), encoding="utf-8")
+    (checkout / "charnn" / "network" / "cells" / "mgu.py").write_text(mgu_source(), encoding="utf-8")
     words = [sys.executable, "-m", "charnn", "train", "corpora/dialogues.txt", "--cell", "mgu", *SMALL]
     done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

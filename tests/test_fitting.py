@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from charnn.cells import find_cell
 from charnn.cli import run
 from charnn.config import Config, cell_names, flat_settings, read_file, resolve
 from charnn.errors import ConfigError, CorpusError
-from charnn.fitting import FIT_BUDGET, HIGHEST_RATE, fit
-from charnn.planning import BY_HEART
-from charnn.snapshot import parameters_by_layer
+from charnn.network.cells import find_cell
+from charnn.planning.dry_run import BY_HEART
+from charnn.runs.fitting import FIT_BUDGET, HIGHEST_RATE, fit
+from charnn.runs.snapshot import parameters_by_layer
 
 PRESETS = Path(__file__).parent.parent / "configs"
 MB = 1_000_000
@@ -140,7 +140,7 @@ def test_the_presets_for_a_time_are_what_its_budget_alone_chooses(name: str) -> 
 def test_a_preset_stays_what_it_is_under_a_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("charnn.planning.MEASURE_SECONDS", 0.0)
+    monkeypatch.setattr("charnn.planning.dry_run.MEASURE_SECONDS", 0.0)
     text = tmp_path / "text.txt"
     text.write_text(string.ascii_letters * 1000)
     command = ["train", str(text), "--config", str(PRESETS / "char-rnn.yaml"), "--budget", "1m", "--dry-run"]

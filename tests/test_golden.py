@@ -8,8 +8,8 @@ import pytest
 from helpers import new_run
 
 from charnn.config import cell_names
-from charnn.records import Progress
-from charnn.trainer import Trainer
+from charnn.training.events import Progress
+from charnn.training.trainer import Trainer
 
 GOLDEN = {
     "gru": (3.416680, 3.086604, 2.580384, 2.766748),

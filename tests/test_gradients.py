@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from reference import VARIANTS, gradient_errors, random_chunk, random_masks, random_model
 
-from charnn.cells import Views, find_cell
 from charnn.config import cell_names
-from charnn.dropout import NOTHING_DROPPED, Masks
+from charnn.network.cells import Views, find_cell
+from charnn.network.dropout import NOTHING_DROPPED, Masks
 
 T, B = 4, 2
 LIMIT = 1e-6
@@ -36,7 +36,7 @@ def test_the_check_fails_on_a_gradient_that_is_wrong_by_one_percent(cell: str, m
             super().backward(s, d)
             d.gates[0] *= 1.01
 
-    monkeypatch.setattr("charnn.model.find_cell", lambda name: Wrong)
+    monkeypatch.setattr("charnn.network.model.find_cell", lambda name: Wrong)
     assert max(gradient_errors(random_model(cell), T, B).values()) > 1e-3
 
 
@@ -75,7 +75,7 @@ def test_samples_of_dropout_give_the_mean_of_their_losses_and_gradients(layers: 
 def test_how_the_products_are_cut_changes_nothing(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     H, found, cuts = 64, [], set()
     for small in (0, 32 * B * H, 4 * H * H * B):
-        monkeypatch.setattr("charnn.layers.SMALL_PRODUCT", small)
+        monkeypatch.setattr("charnn.network.layers.SMALL_PRODUCT", small)
         model = random_model(cell, layers=2, H=H)
         x, y, carry = random_chunk(model, T, B)
         workspace, gradient = model.workspace(T, B), np.zeros(model.size)

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import charnn
+from charnn.baseline.ngrams import NGrams
 from charnn.cli import main
 from charnn.config import cell_names
 from charnn.errors import ConfigError, CorpusError, UnknownCharacters
@@ -19,9 +20,8 @@ from charnn.insight.kinds import KINDS, KindsOf
 from charnn.insight.memory import GAIN, Memory, cold_surprise, measure_memory
 from charnn.insight.reading import BURN_IN, Reader, regroup
 from charnn.insight.score import LONGEST_LINE, Scored, Scorer, Tally, lines
-from charnn.model import CharRNN, Shape
-from charnn.vocabulary import Vocabulary
-from charnn.yardstick import NGrams
+from charnn.network.model import CharRNN, Shape
+from charnn.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.from_code_points(np.frombuffer(" \nabcdeABC.,'12".encode("utf-32-le"), "<u4"))
 V = len(VOCABULARY)

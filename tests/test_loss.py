@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference import central_differences, relative_error, surprise
 
-from charnn.loss import cross_entropy, cross_entropy_gradient
+from charnn.network.loss import cross_entropy, cross_entropy_gradient
 
 
 def case(N: int = 6, V: int = 5) -> tuple[np.ndarray, np.ndarray]:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from reference import VARIANTS, central_differences, forward, random_chunk, random_model, relative_error
 
-from charnn.cells import find_cell
 from charnn.config import ModelConfig, cell_names
 from charnn.errors import CheckpointError, ConfigError
-from charnn.model import CharRNN, Shape
-from charnn.snapshot import model_shape
+from charnn.network.cells import find_cell
+from charnn.network.model import CharRNN, Shape
+from charnn.runs.snapshot import model_shape
 
 cells = pytest.mark.parametrize("cell", cell_names())
 variants = pytest.mark.parametrize(("cell", "activation"), VARIANTS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from charnn.config import OPTIONS
-from charnn.optimizers import BLOCK, FLUSH_EVERY, RULES, Schedule, clip, new_optimizer
+from charnn.network.optimizers import BLOCK, FLUSH_EVERY, RULES, Schedule, clip, new_optimizer
 
 SETTINGS = {
     "momentum": 0.9,

@@ -11,18 +11,18 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charnn import planning
 from charnn.cli import main
 from charnn.config import flat_settings, resolve
-from charnn.planning import Plan, plan, warnings
-from charnn.repeats import WINDOW, Repeats, find_repeats, window_hashes
+from charnn.planning import dry_run
+from charnn.planning.dry_run import Plan, plan, warnings
+from charnn.planning.repeats import WINDOW, Repeats, find_repeats, window_hashes
 
 SETTINGS = {"hidden_size": 16, "layers": 1, "batch_size": 4, "seq_length": 16}
 
 
 @pytest.fixture(autouse=True)
 def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "MEASURE_SECONDS", 0.02)
+    monkeypatch.setattr(dry_run, "MEASURE_SECONDS", 0.02)
 
 
 def words(count: int, seed: int = 1) -> str:

@@ -15,18 +15,18 @@ import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 
-from charnn import advice
-from charnn.cells import find_cell
 from charnn.cli import main
 from charnn.config import cell_names, flat_settings, resolve
-from charnn.model import CharRNN
-from charnn.opening import create
-from charnn.snapshot import Record, model_shape, parameters_by_layer, read_record
+from charnn.network.cells import find_cell
+from charnn.network.model import CharRNN
+from charnn.planning import advice
+from charnn.runs.opening import create
+from charnn.runs.snapshot import Record, model_shape, parameters_by_layer, read_record
 from charnn.terminal import inspection, words
 from charnn.terminal.console import PlainConsole
 from charnn.terminal.inspection import Inspection
 from charnn.terminal.runs import RunTable
-from charnn.trainer import Trainer
+from charnn.training.trainer import Trainer
 
 TEXT = "she sells sea shells by the sea shore; the shells she sells are sea shells, I am sure.\n" * 40
 SETTINGS = {"hidden_size": 8, "layers": 1, "batch_size": 4, "seq_length": 16, "steps": 40, "validate_every": 10}

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from helpers import TINY, some_text
 
-from charnn import records, trainer
-from charnn.batches import scoring_chunks
 from charnn.config import flat_settings, resolve
-from charnn.corpus import Ids, encode, open_ids, release
-from charnn.fitting import ENOUGH_VALIDATION, fit
-from charnn.opening import create
-from charnn.run import TrainingRun
-from charnn.sources import open_sources
+from charnn.runs.fitting import ENOUGH_VALIDATION, fit
+from charnn.runs.opening import create
+from charnn.runs.run import TrainingRun
+from charnn.text.batches import scoring_chunks
+from charnn.text.corpus import Ids, encode, open_ids, release
+from charnn.text.sources import open_sources
+from charnn.training import events, trainer
 
 MB = 1_000_000
 
@@ -68,7 +68,7 @@ def test_training_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pytes
     with run_on(tmp_path, some_text(40_000) * 100, val_fraction=0.0, steps=4) as run:
         path, after_steps = run.path / "corpus.npy", []
         for record in trainer.train(run):
-            if isinstance(record, records.Progress):
+            if isinstance(record, events.Progress):
                 after_steps.append(resident(path))
                 assert run.train_ids.any()  # the whole text comes into memory
                 assert resident(path) > 3 * MB
@@ -80,10 +80,10 @@ def test_validation_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(trainer, "MAPPED", 10**9)  # training does not
     with run_on(tmp_path, some_text(40_000) * 100, val_fraction=0.001, steps=1) as run:
         for record in trainer.train(run):
-            if isinstance(record, records.Progress):
+            if isinstance(record, events.Progress):
                 assert run.train_ids.any()
                 assert resident(run.path / "corpus.npy") > 3 * MB
-            if isinstance(record, records.Validating):
+            if isinstance(record, events.Validating):
                 assert resident(run.path / "corpus.npy") < MB
                 return
     pytest.fail("there was no validation")

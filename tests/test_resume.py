@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from helpers import TINY, complaint, new_run, some_text, write_text
 
-from charnn import checkpoint
 from charnn.config import cell_names, flat_settings, resolve
 from charnn.errors import (
     CheckpointError,
@@ -22,13 +21,14 @@ from charnn.errors import (
     RunBusyError,
     StorageError,
 )
-from charnn.model import CharRNN
-from charnn.opening import create, resume
-from charnn.optimizers import RULES
-from charnn.records import Finished, Saved, Validated
-from charnn.run import TrainingRun
-from charnn.snapshot import load_snapshot
-from charnn.trainer import Trainer
+from charnn.network.model import CharRNN
+from charnn.network.optimizers import RULES
+from charnn.runs.opening import create, resume
+from charnn.runs.run import TrainingRun
+from charnn.runs.snapshot import load_snapshot
+from charnn.storage import checkpoint
+from charnn.training.events import Finished, Saved, Validated
+from charnn.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 
@@ -328,7 +328,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
         state.now += state.tick
         return state.now
 
-    monkeypatch.setattr("charnn.trainer.time", SimpleNamespace(monotonic=monotonic))
+    monkeypatch.setattr("charnn.training.trainer.time", SimpleNamespace(monotonic=monotonic))
     return state
 
 

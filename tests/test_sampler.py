@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from reference import forward, random_model, surprise
 
 from charnn.errors import ConfigError, UnknownCharacters
-from charnn.model import CharRNN, Shape
-from charnn.sampler import PRIME_LENGTH, Sample, Sampling, draw, generate, truncate
-from charnn.vocabulary import Vocabulary
+from charnn.network.model import CharRNN, Shape
+from charnn.sampling.sampler import PRIME_LENGTH, Sample, Sampling, draw, generate, truncate
+from charnn.text.vocabulary import Vocabulary
 
 LETTERS = Vocabulary("\nabcdef")
 

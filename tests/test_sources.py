@@ -17,9 +17,9 @@ from helpers import complaint, names
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charnn.corpus import survey
 from charnn.errors import ConfigError, StorageError, printable
-from charnn.sources import Sources, code_points, open_sources
+from charnn.text.corpus import survey
+from charnn.text.sources import Sources, code_points, open_sources
 
 TRICKY = "ae1 \n\r\x00é\u0301\u0300\u0315\u0323ạ\u1100\u1161\u11a8각가\u0f71\u0f72\u0f73\u212b\u09c7\u09be\U00016d67😀"
 tricky = st.text(st.sampled_from(TRICKY), min_size=1, max_size=30)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from charnn.config import cell_names
-from charnn.model import CharRNN, Shape
-from charnn.stepper import Stepper
+from charnn.network.model import CharRNN, Shape
+from charnn.sampling.stepper import Stepper
 
 T, V, H = 9, 11, 16
 

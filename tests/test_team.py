@@ -19,13 +19,16 @@ import pytest
 import teamwork
 from helpers import TINY, complaint, new_run, write_text
 
-from charnn import checkpoint, opening, records, team, trainer
-from charnn.batches import scoring_streams
 from charnn.config import Setting, flat_settings, resolve
 from charnn.errors import ConfigError, DivergenceError, WorkerError
-from charnn.records import Metrics, Progress
-from charnn.run import TrainingRun
-from charnn.team import Team, best_size, launch, share
+from charnn.runs import fitting, opening
+from charnn.runs.fitting import best_size
+from charnn.runs.run import TrainingRun
+from charnn.storage import checkpoint
+from charnn.text.batches import scoring_streams
+from charnn.training import events, trainer
+from charnn.training.events import Metrics, Progress
+from charnn.training.team import Team, launch, share
 
 Got = list[dict[str, np.ndarray[Any, Any]]]
 
@@ -79,7 +82,7 @@ def test_shares_cover_all_streams_once_and_differ_by_one_at_most(streams: int, s
 
 
 def test_the_best_size_leaves_every_process_enough_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team, "cores", lambda: 4)
+    monkeypatch.setattr(fitting, "cores", lambda: 4)
     assert [best_size(streams, 10**6) for streams in (1, 8, 16, 31, 32, 1000)] == [1, 1, 2, 3, 4, 4]
     assert best_size(1000, 5000) == 1
 
@@ -131,7 +134,7 @@ def test_all_ranks_agree_on_what_fits_a_time_budget(tmp_path: Path) -> None:
     del settings["steps"]
     with opening.create(resolve(flat_settings(settings)), [write_text(tmp_path)], tmp_path / "run") as training:
         finished = list(trainer.train(training))[-1]
-    assert isinstance(finished, records.Finished)
+    assert isinstance(finished, events.Finished)
     assert finished.step == training.state.total_steps > 1
 
 

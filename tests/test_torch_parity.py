@@ -11,10 +11,10 @@ import pytest
 from helpers import new_run
 from reference import VARIANTS, random_chunk, random_model
 
-from charnn.cells import find_cell
-from charnn.model import CharRNN
-from charnn.optimizers import clip, new_optimizer
-from charnn.trainer import Trainer
+from charnn.network.cells import find_cell
+from charnn.network.model import CharRNN
+from charnn.network.optimizers import clip, new_optimizer
+from charnn.training.trainer import Trainer
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed, so nothing is compared with it")
 

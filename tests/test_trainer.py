@@ -11,11 +11,11 @@ import pytest
 from helpers import new_run
 from reference import forward, surprise
 
-from charnn.batches import BURN_IN, Position
-from charnn.dropout import NOTHING_DROPPED, Masks
-from charnn.records import Metrics, Progress, Validated
-from charnn.team import Team
-from charnn.trainer import Trainer
+from charnn.network.dropout import NOTHING_DROPPED, Masks
+from charnn.text.batches import BURN_IN, Position
+from charnn.training.events import Metrics, Progress, Validated
+from charnn.training.team import Team
+from charnn.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 

@@ -15,16 +15,16 @@ import pytest
 from rich.cells import cell_len
 
 from charnn.config import flat_settings, resolve
-from charnn.opening import create, resume
-from charnn.records import Finished, Progress, Record, Saved, Validated
-from charnn.run import TrainingRun
-from charnn.terminal import training
+from charnn.runs.opening import create, resume
+from charnn.runs.run import TrainingRun
 from charnn.terminal.console import PlainConsole, can_redraw, locale_is_utf8
-from charnn.terminal.course import POINTS, Course, Smoothed, Trace
-from charnn.terminal.dashboard import Dashboard, loss_chart
-from charnn.terminal.preview import Preview
-from charnn.terminal.training import Display
-from charnn.trainer import Trainer
+from charnn.terminal.training import display as drawn
+from charnn.terminal.training.course import POINTS, Course, Smoothed, Trace
+from charnn.terminal.training.dashboard import Dashboard, loss_chart
+from charnn.terminal.training.display import Display
+from charnn.terminal.training.preview import Preview
+from charnn.training.events import Finished, Progress, Record, Saved, Validated
+from charnn.training.trainer import Trainer
 
 TEXT = "".join(f"ANNA: {word} by the sea shore, the shells I {word} are sea shells.\n" for word in "abcdefgh") * 12
 SETTINGS = {"hidden_size": 8, "layers": 1, "batch_size": 4, "seq_length": 16, "steps": 40, "validate_every": 10}
@@ -155,7 +155,7 @@ def test_the_picture_of_a_chart_is_the_same_as_on_the_screen(run: TrainingRun) -
 
 def test_a_frame_is_drawn_at_most_four_times_a_second(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = []
-    monkeypatch.setattr(training, "Dashboard", lambda course: frames.append(course) or "picture")
+    monkeypatch.setattr(drawn, "Dashboard", lambda course: frames.append(course) or "picture")
     now = [0.0]
     with Display(run, console=console(Screen()), clock=lambda: now[0]) as display:
         for step in range(1, 101):
@@ -172,7 +172,7 @@ def test_slow_terminals_are_drawn_on_less_often(run: TrainingRun, monkeypatch: p
         frames.append(course)
         return "picture"
 
-    monkeypatch.setattr(training, "Dashboard", slow)
+    monkeypatch.setattr(drawn, "Dashboard", slow)
     with Display(run, console=console(Screen()), clock=lambda: now[0]) as display:
         while now[0] < 100:
             now[0] += 0.02

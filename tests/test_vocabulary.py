@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
-from charnn.vocabulary import Vocabulary
+from charnn.text.vocabulary import Vocabulary
 
 # Letters, marks in and out of order, Hangul as syllables and as jamo, a mark that is no mark by its class (U+0F73),
 # a letter that composes with itself (U+16D67), vowel signs that compose, singletons, and the odd control character.

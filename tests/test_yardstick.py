@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charnn.baseline.ngrams import MAX_ORDER, NGrams, choose_order, measure
 from charnn.errors import ConfigError, CorpusError
-from charnn.yardstick import MAX_ORDER, NGrams, choose_order, measure
 
 
 class SlowNGrams:

@@ -13,16 +13,16 @@ import tempfile
 from pathlib import Path
 
 from charnn.config import flat_settings, resolve
-from charnn.opening import create
-from charnn.records import Progress, Validated
-from charnn.run import TrainingRun
-from charnn.snapshot import read_record
+from charnn.runs.opening import create
+from charnn.runs.run import TrainingRun
+from charnn.runs.snapshot import read_record
 from charnn.terminal.console import PlainConsole
-from charnn.terminal.course import Course
-from charnn.terminal.dashboard import Dashboard
 from charnn.terminal.inspection import loss_chart
-from charnn.terminal.preview import Preview
-from charnn.trainer import train
+from charnn.terminal.training.course import Course
+from charnn.terminal.training.dashboard import Dashboard
+from charnn.terminal.training.preview import Preview
+from charnn.training.events import Progress, Validated
+from charnn.training.trainer import train
 
 IMAGES = Path(__file__).parent
 CORPUS = IMAGES.parent.parent / "corpora" / "dialogues.txt"

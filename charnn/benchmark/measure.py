@@ -25,16 +25,16 @@ import numpy as np
 
 from charnn.benchmark.timing import median_seconds, peak_memory
 from charnn.benchmark.work import SAMPLED, TEMPERATURE, VOCABULARY
-from charnn.cells import Array
 from charnn.config import flat_settings, resolve
-from charnn.model import CharRNN, Shape
-from charnn.opening import create
-from charnn.records import Progress
-from charnn.run import TrainingRun
-from charnn.sampler import Sampling, generate
-from charnn.team import cores
-from charnn.trainer import train
-from charnn.vocabulary import Vocabulary
+from charnn.network.cells import Array
+from charnn.network.model import CharRNN, Shape
+from charnn.runs.fitting import cores
+from charnn.runs.opening import create
+from charnn.runs.run import TrainingRun
+from charnn.sampling.sampler import Sampling, generate
+from charnn.text.vocabulary import Vocabulary
+from charnn.training.events import Progress
+from charnn.training.trainer import train
 
 ALPHABET = sorted(f"\n {string.ascii_letters}!$&',-.3:;?")
 """65 characters, those of the English text that everybody measures with."""

@@ -16,9 +16,9 @@ from typing import Any
 from charnn.benchmark.children import Answer, ask
 from charnn.benchmark.rows import LIMIT, Row, Variant
 from charnn.benchmark.work import Network
-from charnn.cells import find_cell
 from charnn.config import flat_settings, resolve
 from charnn.errors import ConfigError
+from charnn.network.cells import find_cell
 
 PARTS = ("training", "sampling", "workers", "startup")
 """What there is to measure, beside the machine itself."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from charnn.cells import find_cell
+from charnn.network.cells import find_cell
 
 VOCABULARY = 65
 """Distinct characters of the text that is trained on: as many as an English text has."""

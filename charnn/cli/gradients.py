@@ -17,7 +17,7 @@ from charnn.errors import ConfigError
 if TYPE_CHECKING:
     from charnn.insight.flow import Flow
     from charnn.insight.reading import Ids
-    from charnn.model import CharRNN
+    from charnn.network.model import CharRNN
 
 LIMIT = 200_000
 """Characters of a text that positions are drawn from."""
@@ -95,7 +95,7 @@ def open_run(path: str, file: str | None, best: bool) -> tuple[CharRNN, Ids, flo
     """A run's model, what it reads, and the share of its training steps that were clipped."""
     from charnn.insight.flow import clipped_share
     from charnn.insight.texts import open_text
-    from charnn.snapshot import load_snapshot
+    from charnn.runs.snapshot import load_snapshot
 
     loaded = load_snapshot(Path(path), lambda message: tell(f"Warning: {message}"), best)
     with open_text(loaded, file) as text:

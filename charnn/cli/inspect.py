@@ -37,7 +37,7 @@ def command(run: tuple[str, ...], by: str, watch: bool, svg: str | None, as_json
     """Loss curves and facts of RUN, or of several overlaid; by default the newest under runs/."""
     if watch + as_json + bool(svg) > 1:
         raise ConfigError("--watch, --svg and --json exclude each other", "give one of them")
-    from charnn.snapshot import newest_run, read_record
+    from charnn.runs.snapshot import newest_run, read_record
 
     paths = [Path(name) for name in run] or [newest_run()]
     records = [read_record(path, lambda message: tell(f"Warning: {message}")) for path in paths]

@@ -15,7 +15,7 @@ from charnn.errors import ConfigError, StorageError, printable
 if TYPE_CHECKING:
     from charnn.insight.neurons import Neurons, Unit
     from charnn.insight.reading import Ids
-    from charnn.snapshot import Snapshot
+    from charnn.runs.snapshot import Snapshot
 
 SHOWN = 480
 """Characters of a passage on the terminal."""
@@ -71,7 +71,7 @@ def command(
     """
     from charnn.insight.neurons import Unit, measure_neurons
     from charnn.insight.texts import open_text
-    from charnn.snapshot import load_snapshot
+    from charnn.runs.snapshot import load_snapshot
 
     loaded = load_snapshot(Path(run), lambda message: tell(f"Warning: {message}"), best)
     units = [Unit.parse(name, loaded.model) for name in names]

@@ -48,8 +48,8 @@ Examples:
 def command(run: str | None, prompt: str, seed: int | None, count: int, unknown: str, **options: Any) -> None:
     """Let a trained network write. RUN is a run folder or a checkpoint file; by default the newest under runs/."""
     best, as_json, raw = options.pop("best"), options.pop("as_json"), options.pop("raw")
-    from charnn.sampler import Sampling, generate
-    from charnn.snapshot import load_snapshot, newest_run
+    from charnn.runs.snapshot import load_snapshot, newest_run
+    from charnn.sampling.sampler import Sampling, generate
 
     settings = Sampling(**options | {"stop": tuple(map(_as_utf_8, options["stop"]))})
     text = _prompt(prompt)

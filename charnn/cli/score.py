@@ -14,10 +14,10 @@ from charnn.cli.options import ExamplesFirst, complete_runs
 from charnn.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
+    from charnn.baseline.ngrams import NGrams
     from charnn.insight.score import Scorer
     from charnn.insight.texts import Text
-    from charnn.snapshot import Snapshot
-    from charnn.yardstick import NGrams
+    from charnn.runs.snapshot import Snapshot
 
 SHORT = 1500
 """Texts up to this many bytes are shown whole without asking."""
@@ -77,7 +77,7 @@ def command(
     parallel streams, each warmed up on the 512 characters before it.
     """
     from charnn.insight.texts import open_text
-    from charnn.snapshot import load_snapshot
+    from charnn.runs.snapshot import load_snapshot
 
     if as_json and as_tsv:
         raise ConfigError("--json and --tsv exclude each other")
@@ -162,7 +162,7 @@ def print_tsv(scorer: Scorer, text: Text) -> None:
 
 def show_line(scorer: Scorer, text: Text, number: int) -> None:
     from charnn.insight.score import lines
-    from charnn.terminal.surprise import print_place
+    from charnn.terminal.score import print_place
 
     found = False
     for line in lines(scorer.blocks(text), scorer.vocabulary):
@@ -177,7 +177,7 @@ def show_line(scorer: Scorer, text: Text, number: int) -> None:
 
 def show_score(scorer: Scorer, text: Text, heading: str, worst: int, whole: bool) -> None:
     from charnn.insight.score import Tally, lines
-    from charnn.terminal.surprise import TextView, print_lines, print_summary
+    from charnn.terminal.score import TextView, print_lines, print_summary
 
     against = "against" in scorer.names
     tally = Tally(scorer.names, keep=worst)

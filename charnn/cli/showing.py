@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from charnn.cli.signals import StopSignals
 
 if TYPE_CHECKING:
-    from charnn.run import TrainingRun
-    from charnn.team import Team
+    from charnn.runs.run import TrainingRun
+    from charnn.training.team import Team
 
 
 def train_visibly(run: TrainingRun, signals: StopSignals, quiet: bool, team: Team | None = None) -> bool:
@@ -17,9 +17,9 @@ def train_visibly(run: TrainingRun, signals: StopSignals, quiet: bool, team: Tea
 
     A terminal that is gone, or a log that is full, is no reason to stop.
     """
-    from charnn.records import Finished
-    from charnn.terminal.training import Display
-    from charnn.trainer import train
+    from charnn.terminal.training.display import Display
+    from charnn.training.events import Finished
+    from charnn.training.trainer import train
 
     stopped_early = False
     unseen = contextlib.suppress(OSError)

@@ -24,7 +24,7 @@ from charnn.config import Resolved, Setting, parse_assignment, read_file, resolv
 from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charnn.run import TrainingRun
+    from charnn.runs.run import TrainingRun
 
 EPILOG = """\b
 Examples:
@@ -101,8 +101,8 @@ def _create(
     keep_network: bool,
     stop: Callable[[], None],
 ) -> TrainingRun:
-    from charnn import opening, snapshot
-    from charnn.terminal.training import reading_progress
+    from charnn.runs import opening, snapshot
+    from charnn.terminal.training.display import reading_progress
 
     initial = None if init_from is None else snapshot.load_snapshot(Path(init_from), warn=_warn)
     with reading_progress() as progress:
@@ -122,15 +122,15 @@ def _create(
 def _resume(
     path: Path, layers: list[dict[str, Setting]], corpus: tuple[str, ...], stop: Callable[[], None], ranks: int
 ) -> TrainingRun:
-    from charnn import opening
+    from charnn.runs import opening
 
     return opening.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn, stop=stop)
 
 
 def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool) -> int:
     """Train on all ranks: rank 0 opens the run and shows it, the others of an MPI job only share the work."""
-    from charnn.team import world
-    from charnn.trainer import work
+    from charnn.training.team import world
+    from charnn.training.trainer import work
 
     with StopSignals() as signals:
         team = world()
@@ -154,7 +154,7 @@ def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool
 
 
 def _dry_run(resolved: Resolved, corpus: tuple[str, ...], keep_network: bool) -> int:
-    from charnn.planning import plan
+    from charnn.planning.dry_run import plan
     from charnn.terminal.console import output_console
     from charnn.terminal.plan import PlanReport
 

@@ -19,17 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charnn import corpus, opening
-from charnn.checkpoint import list_checkpoints, write_atomically
 from charnn.config import Config, ModelConfig, Resolved, Setting, resolve
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
-from charnn.folder import new_folder
 from charnn.insight.gradients import measure_reach
 from charnn.insight.memory import ORDERS, TEXT_LIMIT, measure_memory
 from charnn.insight.texts import count_ngrams, open_text, own_text
-from charnn.run import TrainingRun
-from charnn.snapshot import RUNS, Record, Warn, ignore, load_snapshot, parameters_by_layer, read_record
-from charnn.sources import open_sources
+from charnn.runs import opening
+from charnn.runs.run import TrainingRun
+from charnn.runs.snapshot import RUNS, Record, Warn, ignore, load_snapshot, parameters_by_layer, read_record
+from charnn.storage.checkpoint import list_checkpoints, write_atomically
+from charnn.storage.folder import new_folder
+from charnn.text import corpus
+from charnn.text.sources import open_sources
 
 LARGEST = 65536
 STEPS, POSITIONS = 128, 64
@@ -66,7 +67,7 @@ class Comparison:
         return read_record(self.folder(cell)).summary.status == "finished"
 
     def open(self, cell: str, notice: Warn = ignore, stop: Callable[[], None] | None = None) -> TrainingRun:
-        """The run of one cell, made now or opened where it stopped. Raises what ``charnn.opening`` raises."""
+        """The run of one cell, made now or opened where it stopped. Raises what ``charnn.runs.opening`` raises."""
         folder = self.folder(cell)
         if list_checkpoints(folder / "checkpoints"):
             return opening.resume(folder, warn=notice, stop=stop)

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from charnn.cells import find_cell
 from charnn.errors import ConfigError, printable
 from charnn.insight.gradients import POSITIONS, STEPS, Reach, measure_reach
 from charnn.insight.jacobians import Jacobians, measure_jacobians
 from charnn.insight.reading import Ids
-from charnn.metrics import read_metrics
-from charnn.model import CharRNN, Shape
-from charnn.snapshot import Snapshot
-from charnn.sources import code_points, open_sources
-from charnn.vocabulary import Vocabulary
+from charnn.network.cells import find_cell
+from charnn.network.model import CharRNN, Shape
+from charnn.runs.snapshot import Snapshot
+from charnn.storage.metrics import read_metrics
+from charnn.text.sources import code_points, open_sources
+from charnn.text.vocabulary import Vocabulary
 
 RANDOM_VOCABULARY = 64
 """Distinct characters of the random text that fresh cells read where there is no other."""

@@ -24,11 +24,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from charnn.cells import Array
 from charnn.errors import CorpusError
 from charnn.insight.reading import Ids
-from charnn.loss import cross_entropy_gradient
-from charnn.model import Carry, CharRNN, Workspace
+from charnn.network.cells import Array
+from charnn.network.loss import cross_entropy_gradient
+from charnn.network.model import Carry, CharRNN, Workspace
 
 Floats = npt.NDArray[np.float64]
 Path = Literal["all", "elementwise", "product"]

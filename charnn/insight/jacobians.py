@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.cells import Array, Views
 from charnn.insight.gradients import Floats, in_double_precision, warm_carry, window_ends
 from charnn.insight.reading import Ids
-from charnn.model import Carry, CharRNN
+from charnn.network.cells import Array, Views
+from charnn.network.model import Carry, CharRNN
 
 POSITIONS = 16
 EASY = 256

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.vocabulary import Vocabulary
+from charnn.text.vocabulary import Vocabulary
 
 Ids = npt.NDArray[np.integer[Any]]
 Kinds = npt.NDArray[np.int8]

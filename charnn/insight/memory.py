@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charnn.baseline.ngrams import NGrams
 from charnn.errors import CorpusError
 from charnn.insight.reading import Ids, Reader, regroup, streams_for
 from charnn.insight.score import Nats, surprise
-from charnn.model import CharRNN
-from charnn.yardstick import NGrams
+from charnn.network.model import CharRNN
 
 GAIN = 0.01
 """Nats per character: a gain below it counts as nothing."""

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.cells import Array
 from charnn.errors import ConfigError, CorpusError, printable
 from charnn.insight.properties import LAST_CHARACTER, Properties, properties_of
 from charnn.insight.reading import STREAMS, Chunk, Ids, Reader, regroup
-from charnn.model import CharRNN
-from charnn.vocabulary import Vocabulary
+from charnn.network.cells import Array
+from charnn.network.model import CharRNN
+from charnn.text.vocabulary import Vocabulary
 
 CHARACTERS = 50_000
 SHIFTS = 100

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn.insight.reading import Ids
-from charnn.vocabulary import Vocabulary
+from charnn.text.vocabulary import Vocabulary
 
 Values = npt.NDArray[np.float32]
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.batches import BURN_IN
-from charnn.model import Carry, CharRNN, Workspace
+from charnn.network.model import Carry, CharRNN, Workspace
+from charnn.text.batches import BURN_IN
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 

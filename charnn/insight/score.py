@@ -1,7 +1,7 @@
 """The ids of a text of any size enter; the surprise at every character leaves, in nats, block by block, line by line.
 
 The surprise at a character is -log of the probability that the model gave it after all the characters before. Beside
-the model, another model and plain counting (``charnn/yardstick.py``) may judge the same text: each is a column of
+the model, another model and plain counting (``charnn/baseline/ngrams.py``) may judge the same text: each is a column of
 ``nats``. What is kept of a text that streams by is in ``Tally``: sums by kind, and the lines worth showing.
 """
 
@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.cells import Array
+from charnn.baseline.ngrams import NGrams
 from charnn.errors import ConfigError, UnknownCharacters
 from charnn.insight.kinds import KINDS, Kinds, KindsOf
 from charnn.insight.reading import Ids, Reader, regroup
-from charnn.model import CharRNN
-from charnn.vocabulary import Vocabulary
-from charnn.yardstick import NGrams
+from charnn.network.cells import Array
+from charnn.network.model import CharRNN
+from charnn.text.vocabulary import Vocabulary
 
 Nats = npt.NDArray[np.float64]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from charnn import corpus
+from charnn.baseline.ngrams import NGrams, choose_order
 from charnn.errors import CheckpointError, CorpusError, printable
 from charnn.insight.reading import Ids
-from charnn.snapshot import CorpusFacts, Snapshot, field_of, yardstick_from_json
-from charnn.sources import Sources, code_points, open_sources
-from charnn.vocabulary import Vocabulary
-from charnn.yardstick import NGrams, choose_order
+from charnn.runs.snapshot import CorpusFacts, Snapshot, field_of, yardstick_from_json
+from charnn.text import corpus
+from charnn.text.sources import Sources, code_points, open_sources
+from charnn.text.vocabulary import Vocabulary
 
 COUNTED = 2_000_000
 """Characters of the training text that n-grams are counted in: its end."""

@@ -1,0 +1,1 @@
+"""Events and figures enter; what rich draws leaves."""

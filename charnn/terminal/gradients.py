@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charnn.insight.flow import Flow
-from charnn.terminal.chart import Chart, Series
+from charnn.terminal.charts.chart import Chart, Series
 from charnn.terminal.console import output_console
 from charnn.terminal.safe import one_line
 

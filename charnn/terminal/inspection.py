@@ -14,14 +14,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from charnn import advice
-from charnn.snapshot import Record, parameters_by_layer
+from charnn.planning import advice
+from charnn.runs.snapshot import Record, parameters_by_layer
 from charnn.terminal import words
-from charnn.terminal.axes import Format
-from charnn.terminal.chart import Chart, Level, Mark, Series
-from charnn.terminal.dashboard import COUNTING, TRAINING, UNIFORM, VALIDATION
+from charnn.terminal.charts.axes import Format
+from charnn.terminal.charts.chart import Chart, Level, Mark, Series
 from charnn.terminal.runs import RunTable
 from charnn.terminal.safe import one_line
+from charnn.terminal.training.dashboard import COUNTING, TRAINING, UNIFORM, VALIDATION
 
 STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 """One a run, where several are laid over one another."""

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charnn.insight.memory import GAIN, Memory
-from charnn.terminal.chart import Chart, Level, Mark, Series
+from charnn.terminal.charts.chart import Chart, Level, Mark, Series
 from charnn.terminal.console import output_console
 from charnn.terminal.safe import one_line
 

@@ -15,11 +15,11 @@ from rich.text import Text
 from charnn.insight.neurons import Finding, Gates, Neurons, Unit
 from charnn.insight.properties import LAST_CHARACTER
 from charnn.insight.reading import Ids
-from charnn.terminal.chart import Chart, Series
+from charnn.terminal.charts.chart import Chart, Series
 from charnn.terminal.console import output_console
 from charnn.terminal.painting import Scale, characters, has_color, paint
 from charnn.terminal.safe import escape, one_line
-from charnn.vocabulary import Vocabulary
+from charnn.text.vocabulary import Vocabulary
 
 ACTIVATION = Scale(
     limits=(-0.75, -0.45, -0.15, 0.15, 0.45, 0.75),

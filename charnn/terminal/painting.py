@@ -14,9 +14,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from charnn.cells import Array
+from charnn.network.cells import Array
 from charnn.terminal.safe import one_line
-from charnn.vocabulary import Vocabulary
+from charnn.text.vocabulary import Vocabulary
 
 Painted = tuple[str, float]
 """A character, and the value that colours it."""

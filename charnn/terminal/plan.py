@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charnn.config import OPTIONS
-from charnn.planning import RARE, Plan, warnings
+from charnn.planning.dry_run import RARE, Plan, warnings
 from charnn.terminal import words
 from charnn.terminal.safe import one_line
 

@@ -9,9 +9,9 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from charnn.snapshot import Record, Summary
+from charnn.runs.snapshot import Record, Summary
 from charnn.terminal import words
-from charnn.terminal.chart import sparkline
+from charnn.terminal.charts.chart import sparkline
 from charnn.terminal.safe import one_line
 
 CURVE = 16

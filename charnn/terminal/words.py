@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from charnn.yardstick import Yardstick
+from charnn.baseline.ngrams import Yardstick
 
 
 def duration(seconds: float) -> str:

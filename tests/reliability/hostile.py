@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from charnn import checkpoint
 from charnn.errors import CharnnError, CheckpointError
+from charnn.storage import checkpoint
 
 VALUES: list[Any] = [
     *(None, True, False, -1, 0, 1, 2, 7, 255, 2**16, 2**31, 2**53, 2**53 + 1, 2**63, 2**64, 10**30, -(10**30)),
@@ -119,13 +119,13 @@ def mutate_arrays(arrays: dict[str, np.ndarray], chance: random.Random) -> dict[
 
 def use(run: Path) -> None:
     """Everything that charnn does with a run folder, in short."""
-    from charnn.opening import resume
-    from charnn.sampler import Sampling, generate
-    from charnn.snapshot import load_snapshot, read_record
+    from charnn.runs.opening import resume
+    from charnn.runs.snapshot import load_snapshot, read_record
+    from charnn.sampling.sampler import Sampling, generate
     from charnn.terminal.console import output_console
     from charnn.terminal.inspection import Inspection
     from charnn.terminal.runs import RunTable
-    from charnn.trainer import train
+    from charnn.training.trainer import train
 
     used = 0
 
@@ -201,7 +201,7 @@ def main(kind: str, run: Path, count: int, seed: int) -> dict[str, Any]:
 if __name__ == "__main__":
     _, kind, folder, count, seed = sys.argv
     import charnn.cli.sample
-    import charnn.trainer  # noqa: F401 (what they need counts before the limit is set)
+    import charnn.training.trainer  # noqa: F401 (what they need counts before the limit is set)
 
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + 2**26

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from charnn.checkpoint import SCHEMA
+from charnn.storage.checkpoint import SCHEMA
 
 DATA = Path(__file__).parent.parent / "data"
 TEXT = "The tide tables hang by the door, and nobody who goes out reads them.\n" * 12

@@ -21,11 +21,11 @@ from harness import (
     parse_checkpoint,
 )
 
-from charnn import opening
 from charnn.config import flat_settings, resolve
 from charnn.errors import DivergenceError
-from charnn.records import Progress
-from charnn.trainer import train
+from charnn.runs import opening
+from charnn.training.events import Progress
+from charnn.training.trainer import train
 
 WILD = [*TINY, "--steps", "120", "--set", "optimization.schedule=constant", "--clip", "0", "--optimizer", "sgd"]
 WILD += ["--cell", "vanilla", "--activation", "relu", "--validate-every", "1000", "--set", "training.log_every=1"]

@@ -18,7 +18,7 @@ import pytest
 from harness import HERE, ROOT, TEXT, TINY, Golden, Tally, Zygote, assert_told, checkpoints, parse_checkpoint
 from hostile import forge
 
-from charnn import checkpoint
+from charnn.storage import checkpoint
 
 ROOM = 64 * 2**20
 CPU = 10

@@ -30,7 +30,7 @@ from harness import (
 )
 
 from charnn.errors import StorageError
-from charnn.metrics import MetricsFile
+from charnn.storage.metrics import MetricsFile
 
 SURVIVED = "I/O faults survived of faults injected"
 ERRORS = {"ENOSPC": errno.ENOSPC, "EIO": errno.EIO, "EACCES": errno.EACCES}

@@ -16,57 +16,62 @@ from harness import ROOT
 
 DEFECTS = {
     "files are not synced": (
-        "checkpoint.py",
+        "storage/checkpoint.py",
         "        os.fsync(descriptor)\n        _compare",
         "        _compare",
         "synced",
     ),
-    "folders are not synced": ("checkpoint.py", "        _sync_folder(path.parent)\n", "", "synced"),
-    "what was written is not read back": ("checkpoint.py", "        _compare(descriptor, data)\n", "", "give_back"),
+    "folders are not synced": ("storage/checkpoint.py", "        _sync_folder(path.parent)\n", "", "synced"),
+    "what was written is not read back": (
+        "storage/checkpoint.py",
+        "        _compare(descriptor, data)\n",
+        "",
+        "give_back",
+    ),
     "the hash is not checked": (
-        "checkpoint.py",
+        "storage/checkpoint.py",
         'if document.pop("sha256", None) != _digest(arrays, document):',
         'if not document.pop("sha256", None):',
         "mutants or damage",
     ),
     "a checkpoint is written in place": (
-        "checkpoint.py",
+        "storage/checkpoint.py",
         "        _write_new(temporary, data)\n        os.replace(temporary, path)",
         "        path.unlink(missing_ok=True)\n        _write_new(path, data)",
         "killed_at_a_system_call",
     ),
     "the last good checkpoint is pruned": (
-        "checkpoint.py",
+        "storage/checkpoint.py",
         "_remove(path for path in surplus if path != good)",
         "_remove(surplus)",
         "pruning",
     ),
     "the carry is not restored": (
-        "run.py",
+        "runs/run.py",
         '        _copy_all(carry, layout.group(loaded.arrays, "carry"))\n',
         "",
         "random",
     ),
     "the position is not restored": (
-        "run.py",
+        "runs/run.py",
         "        self.state, self.checkpoint",
         "        state.position = type(state.position)()\n        self.state, self.checkpoint",
         "random",
     ),
     "the optimizer is not restored": (
-        "run.py",
+        "runs/run.py",
         '        _copy_all(self.optimizer.state, layout.group(loaded.arrays, "optimizer"))\n',
         "",
         "random",
     ),
     "metrics are not cut back": (
-        "opening.py",
+        "runs/opening.py",
         "if not run.metrics.cut(run.state.metrics_length)",
         "if False",
         "metrics_beyond",
     ),
     "the update comes before the check": (
-        "trainer.py",
+        "training/trainer.py",
         "        check(run, loss, self.gradient)\n",
         "",
         "update_that_a_bad_gradient",
@@ -74,38 +79,38 @@ DEFECTS = {
         "        run.model.pack()\n        check(run, loss, self.gradient)\n        state.step += 1\n",
     ),
     "diverged weights stay": (
-        "divergence.py",
+        "training/divergence.py",
         "                (run.checkpoints / here).unlink(missing_ok=True)\n",
         "                pass\n",
         "blow_up_is_5",
     ),
     "a failed save ends training": (
-        "trainer.py",
+        "training/trainer.py",
         "            if last:\n                raise StorageError",
         "            if True:\n                raise StorageError",
         "fails_costs_no_checkpoint or full_disk",
     ),
     "a lost line of metrics stays lost": (
-        "metrics.py",
+        "storage/metrics.py",
         "            if sync:\n                self._written = 0\n",
         '            self._tail = b""\n            self._written = 0\n',
         "line_of_metrics",
     ),
     "the lock is not taken": (
-        "folder.py",
+        "storage/folder.py",
         "        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "        pass\n",
         "second_trainer or many_that_make",
     ),
-    "links are followed": ("metrics.py", " | os.O_NOFOLLOW", "", "link_in_a_run_folder"),
+    "links are followed": ("storage/metrics.py", " | os.O_NOFOLLOW", "", "link_in_a_run_folder"),
     "arrays are not compared with the configuration": (
-        "layout.py",
+        "network/layout.py",
         "        if wanted != found:",
         "        if False:",
         "forged or structural",
     ),
     "a signal is not polled while validating": (
-        "trainer.py",
+        "training/trainer.py",
         "np.array([float(self._rank0(self.should_stop))])",
         "np.zeros(1)",
         "while_validating",
@@ -119,19 +124,30 @@ DEFECTS = {
 }
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("name", DEFECTS)
-def test_a_seeded_defect_turns_the_suite_red(name: str, tmp_path: Path) -> None:
+def with_defect(name: str) -> tuple[str, str, str]:
+    """The file of a defect, its text with the defect in it, and the tests that should see it."""
     file, old, new, tests, *more = DEFECTS[name]
-    for part in ("charnn", "tests", "corpora"):
-        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    source = tmp_path / "charnn" / file
-    text = source.read_text()
+    text = (ROOT / "charnn" / file).read_text()
     for before, after in [(old, new), *zip(more[::2], more[1::2], strict=True)]:
         assert text.count(before) == 1, f"the source no longer holds {before!r} once"
         text = text.replace(before, after)
-    source.write_text(text)
+    return file, text, tests
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_seeded_defect_still_finds_its_line(name: str) -> None:
+    file, text, _ = with_defect(name)
+    assert text != (ROOT / "charnn" / file).read_text()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_seeded_defect_turns_the_suite_red(name: str, tmp_path: Path) -> None:
+    file, text, tests = with_defect(name)
+    for part in ("charnn", "tests", "corpora"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "charnn" / file).write_text(text)
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-k", tests]
     command += ["tests/reliability", "tests/test_checkpoint.py"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -19,7 +19,7 @@ CELLS = {path.stem for path in (ROOT / "charnn" / "cells").glob("*.py")} - {"__i
 
 
 def test_every_schema_up_to_now_and_the_first_cells_are_kept() -> None:
-    from charnn.checkpoint import SCHEMA
+    from charnn.storage.checkpoint import SCHEMA
 
     kept = {path.name for path in OLD}
     assert {f"schema-{schema}-{cell}" for schema in range(1, SCHEMA + 1) for cell in ("gru", "lstm", "vanilla")} <= kept

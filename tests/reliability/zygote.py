@@ -24,7 +24,8 @@ import numpy as np
 
 import charnn
 import charnn.__main__
-from charnn import run, yardstick
+from charnn.baseline import ngrams
+from charnn.runs import run
 
 
 class CountingHere:
@@ -33,12 +34,12 @@ class CountingHere:
     def __init__(self, ids: Path, train_stop: int, validation_stop: int, vocabulary_size: int) -> None:
         text = np.load(ids, mmap_mode="r")
         parts = text[:train_stop], text[train_stop:validation_stop]
-        self.yardstick = yardstick.measure(*parts, vocabulary_size, context=parts[0], max_order=2)
+        self.yardstick = ngrams.measure(*parts, vocabulary_size, context=parts[0], max_order=2)
 
-    def poll(self) -> yardstick.Yardstick:
+    def poll(self) -> ngrams.Yardstick:
         return self.yardstick
 
-    def wait(self, stop: object = None) -> yardstick.Yardstick:
+    def wait(self, stop: object = None) -> ngrams.Yardstick:
         return self.yardstick
 
     def close(self) -> None:

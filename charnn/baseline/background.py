@@ -1,0 +1,97 @@
+"""The ids of a run's text enter; what plain counting reaches on them (``charnn/baseline/ngrams.py``) leaves when known.
+
+It is measured in a process of its own, with the lowest priority, so that training neither waits for it nor slows down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from charnn.baseline.ngrams import Yardstick, measure
+
+LOWEST_PRIORITY = 19
+
+PAUSE = 0.01
+"""Seconds between two looks whether it is done."""
+
+TRAIN_LIMIT = 1_050_000
+VALIDATION_LIMIT = 200_000
+"""Characters counted and scored at most: a few seconds, and 100 to 250 MB."""
+
+
+class Counting:
+    """A yardstick on its way. Close it: that ends the process, whether or not it is done."""
+
+    def __init__(self, ids: Path, train_stop: int, validation_stop: int, vocabulary_size: int):
+        self._answer: bytes | None = None
+        numbers = (train_stop, validation_stop, vocabulary_size)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "charnn.baseline.background", str(ids.resolve()), *map(str, numbers)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).parent.parent.parent,  # where this very package is found
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,  # Ctrl-C is for the trainer to answer
+        )
+
+    def poll(self) -> Yardstick | None:
+        """The yardstick, if it is known by now."""
+        return None if self._process.poll() is None else self.wait()
+
+    def wait(self, stop: Callable[[], bool] = lambda: False) -> Yardstick | None:
+        """The yardstick, however long it takes; None if told to stop, or where it could not be measured."""
+        while self._process.poll() is None:
+            if stop():
+                return None
+            time.sleep(PAUSE)
+        if self._answer is None:
+            self._answer, _ = self._process.communicate()
+        try:
+            values = json.loads(self._answer)
+        except ValueError:
+            return None
+        return Yardstick(**{**values, "losses_by_order": tuple(values["losses_by_order"])})
+
+    def close(self) -> None:
+        """End the process."""
+        if self._answer is None:
+            self._process.kill()
+            self._answer, _ = self._process.communicate()
+
+
+def _end_with(parent: int) -> None:
+    """Leave if the trainer is gone."""
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def main(path: str, train_stop: str, validation_stop: str, vocabulary_size: str) -> None:
+    """What the process does: measure, and print the result as JSON."""
+    os.nice(LOWEST_PRIORITY)
+    parent = os.getppid()
+    ids = np.load(path, mmap_mode="r", allow_pickle=False)
+    train, validation = ids[: int(train_stop)], ids[int(train_stop) : int(validation_stop)]
+    found = measure(
+        train,
+        validation,
+        int(vocabulary_size),
+        context=train,
+        train_limit=TRAIN_LIMIT,
+        validation_limit=VALIDATION_LIMIT,
+        stop=lambda: _end_with(parent),
+    )
+    print(json.dumps(asdict(found)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

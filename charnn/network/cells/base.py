@@ -1,0 +1,110 @@
+"""What a layer hands a cell at one time step, and what it wants back: pre-activations in, states out, gradients back.
+
+A cell is one step's elementwise arithmetic, forward and backward. It sees no time, no weights and no integers: the
+layer (``charnn/network/layers.py``) has done the matrix products before it and does the next ones after it.
+
+Shapes: B batch, H hidden size, G gates. Every array below is a view into buffers that the layer allocated once.
+
+    forward(s)                          on entry                          on return
+    s.<gate>         (B, H)             pre-activation                    activation (kept for backward)
+    s.gates          (G, B, H)          all gates as one block            "
+    s.sigmoid_gates  (S, B, H)          the leading sigmoids, halved      "
+    s.<state>_prev   (B, H)             the state one step back           unchanged in training
+    s.<state>        (B, H)             room                              the new state
+    s.<kept>         (B, H)             room                              whatever backward needs again
+    s.rec_<gate>     (B, H)             recurrent part of a gate that     unchanged
+                                        stays apart
+    s.t, s.ts        (B, H), (S, B, H)  scratch                           scratch
+
+    backward(s, d)                      on entry                          on return
+    d.<state>        (B, H)             dL/d state                        dL/d previous state, without the product
+    d.<gate>         (B, H)             room                              dL/d pre-activation
+    d.sigmoid_gates  (S, B, H)          room                              " as one block
+    d.rec_<gate>     (B, H)             room                              dL/d recurrent part of a gate kept apart
+
+In sampling nothing is kept for backward, and ``s.<state>_prev`` and ``s.<state>`` are the same array: forward reads
+the old state for the last time before it writes, or while it writes, the new one.
+
+Sigmoid gates arrive *halved*, because sigmoid(a) = tanh(a / 2) / 2 + 1/2: one tanh then serves all gates at once, and
+the factor 1/2 costs nothing where the layer folds it into the weights. Gradients are with respect to a itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Views:
+    """Named arrays, read as attributes: ``s.i``, ``s.c_prev``, ``d.h``."""
+
+    def __init__(self, **arrays: Array) -> None:
+        self.__dict__.update(arrays)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Array: ...
+
+
+class Cell:
+    """One kind of recurrent unit: its declarations, and one step forward and backward.
+
+    A subclass in a file of its own in this folder is all there is to adding a cell: the file's name is the name that
+    configurations and the command line know it by.
+    """
+
+    gates: ClassVar[tuple[str, ...]]
+    """The gates in memory order: sigmoids first, gates that stay apart last."""
+
+    sigmoids: ClassVar[int] = 0
+    """How many leading gates are sigmoids (they arrive halved, see above)."""
+
+    apart: ClassVar[int] = 0
+    """How many trailing gates get input and recurrent part separately, each with a bias: ``s.n`` and ``s.rec_n``."""
+
+    state: ClassVar[tuple[str, ...]] = ("h",)
+    """What is carried from step to step; the first is ``h``, which leaves the layer and enters the product."""
+
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """Arrays (B, H) that forward writes for backward."""
+
+    forget_gates: ClassVar[tuple[str, ...]] = ()
+    """Gates that keep memory when open; their bias starts at ``forget_bias``, all others at 0."""
+    timing_gates: ClassVar[Mapping[str, int]] = {}
+    """Gates that decide how long a unit remembers: 1 for those that keep when open, -1 for those that replace."""
+
+    activations: ClassVar[tuple[str, ...]] = ()
+    """The nonlinearities to choose from, the default first; empty where there is no choice."""
+
+    torch_name: ClassVar[str] = ""
+    """The module of torch.nn with the same equations; empty where there is none."""
+
+    torch_gates: ClassVar[tuple[str, ...]] = ()
+    """The gates in that module's order."""
+
+    def __init__(self, activation: str = "") -> None:
+        self.activation = activation or next(iter(self.activations), "")
+
+    @property
+    def identity_start(self) -> bool:
+        """Whether the recurrent weights start as the identity instead of at random."""
+        return False
+
+    def forward(self, s: Views) -> None:
+        """Turn pre-activations and the previous state into the new state."""
+        raise NotImplementedError
+
+    def backward(self, s: Views, d: Views) -> None:
+        """Turn the gradient of the new state into those of the pre-activations and the previous state."""
+        raise NotImplementedError
+
+
+def sigmoid_from_tanh(x: Array) -> None:
+    """Finish sigmoid(a) = tanh(a / 2) / 2 + 1/2 in place, given ``x`` = tanh(a / 2)."""
+    np.multiply(x, 0.5, out=x)
+    np.add(x, 0.5, out=x)

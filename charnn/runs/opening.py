@@ -1,0 +1,260 @@
+"""Texts and a configuration enter, or a run folder: a run leaves, new or where it stopped, ready to train on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from charnn.storage import checkpoint
+from charnn.text import corpus
+from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
+from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
+from charnn.runs.fitting import check_shares, fit
+from charnn.storage.folder import lock_folder, make_folder, new_folder
+from charnn.network.model import Shape
+from charnn.runs.run import TrainingRun, check_arrays
+from charnn.runs.snapshot import (
+    RUNS,
+    CorpusFacts,
+    Snapshot,
+    Warn,
+    field_of,
+    ignore,
+    model_shape,
+    naming,
+    yardstick_from_json,
+)
+from charnn.text.sources import open_sources
+from charnn.runs.fitting import best_size, cores
+from charnn.text.vocabulary import Vocabulary
+
+
+def create(
+    resolved: Resolved,
+    corpora: Sequence[str | Path],
+    out: Path | None = None,
+    *,
+    stdin: IO[bytes] | None = None,
+    initial: Snapshot | None = None,
+    keep_network: bool = False,
+    notice: Warn = ignore,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], None] | None = None,
+) -> TrainingRun:
+    """Make a new run folder from texts: encode them once, initialise the weights, and write the first checkpoint.
+
+    ``out`` None picks ``runs/<corpus>-<cell>-<n>``. ``initial`` gives the weights to start from; ``keep_network`` says
+    that network and optimization are not to be fitted to a time budget (see ``charnn/runs/fitting.py``).
+
+    Raises ConfigError if ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left
+    behind then.
+    """
+    model_shape(resolved.config.model, 1)
+    path, lock = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
+    try:
+        make_folder(path / "checkpoints")
+        keep_network = keep_network or initial is not None
+        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop, keep_network)
+        run = TrainingRun(path, config, vocabulary, facts, None, lock)
+        if config.training.workers is None:
+            workers = best_size(config.training.batch_size, run.model.size)
+            run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
+        run.model.initialise(config.training.seed, config.model.forget_bias, config.model.memory)
+        if initial is not None:
+            _start_from(run, initial)
+        checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
+        checkpoint.write_atomically(run.metrics.path, b"")
+        run.save()
+        run.start_counting()
+        return run
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        lock.close()
+        if out is None:
+            with contextlib.suppress(OSError):  # such as other runs being there
+                RUNS.rmdir()
+        raise
+
+
+def _encode(
+    path: Path,
+    resolved: Resolved,
+    corpora: Sequence[str | Path],
+    stdin: IO[bytes] | None,
+    notice: Warn,
+    progress: Callable[[int, int], None] | None,
+    stop: Callable[[], None] | None,
+    keep_network: bool,
+) -> tuple[Config, Vocabulary, CorpusFacts]:
+    """Read the texts twice: once to see which characters there are, once to write their ids."""
+    config, data = resolved.config, resolved.config.data
+    with open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
+        seen = corpus.survey(sources, progress, stop)
+        for text in seen.notices:
+            notice(text)
+        vocabulary = (
+            Vocabulary.bytes_()
+            if data.tokens == "bytes"
+            else Vocabulary.from_code_points(seen.code_points, data.normalize)
+        )
+        config = fit(resolved, seen.characters, len(vocabulary), notice, cores(), keep_network).config
+        encode_block = vocabulary.encode_code_points
+        fingerprint = corpus.encode(
+            sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
+        )
+    return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
+
+
+def _start_from(run: TrainingRun, initial: Snapshot) -> None:
+    """Copy the weights of another run; raises ConfigError that lists what differs."""
+    differences = []
+    ours, theirs = run.model.shape, initial.model.shape
+    for field in dataclasses.fields(Shape):
+        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
+        if field.name != "vocabulary_size" and mine != other:
+            differences.append(f"{field.name} {mine} here, {other} there")
+    missing = set(run.vocabulary.characters) - set(initial.vocabulary.characters)
+    unused = set(initial.vocabulary.characters) - set(run.vocabulary.characters)
+    if run.vocabulary != initial.vocabulary:
+        for what, characters in (("only here", missing), ("only there", unused)):
+            if characters:
+                listed = " ".join(printable(repr(c)) for c in sorted(characters)[:10])
+                differences.append(f"{len(characters)} characters {what}: {listed}")
+        if not missing and not unused:
+            differences.append("tokens or normalization")
+    if differences:
+        raise ConfigError(
+            f"cannot start from {printable(str(initial.path))}: {'; '.join(differences)}",
+            "both runs need the same vocabulary and the same network: --config RUN/config.yaml takes it over",
+        )
+    run.model.load_state_dict(initial.model.state_dict())
+
+
+def resume(
+    path: Path,
+    layers: Sequence[Mapping[str, Setting]] = (),
+    corpora: Sequence[str] = (),
+    warn: Warn = ignore,
+    stop: Callable[[], None] | None = None,
+) -> TrainingRun:
+    """Open a run where it stopped. ``layers`` of settings, the later over the earlier, may hold what is ``CHANGEABLE``,
+    and repeat what is as it was.
+
+    Raises ConfigError that lists each option and text that differs, CheckpointError if there is nothing good to resume
+    from, RunBusyError if somebody trains here, and whatever ``stop`` raises.
+    """
+    if not path.is_dir():
+        raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
+    if (path / "checkpoints").is_symlink():
+        raise CheckpointError(
+            f"{printable(str(path))}/checkpoints is a link: training writes inside its run folder only"
+        )
+    if not checkpoint.list_checkpoints(path / "checkpoints"):
+        raise CheckpointError(f"there is no checkpoint in {printable(str(path))}", "begin anew: charnn train TEXT")
+    lock = lock_folder(path)
+    try:
+        loaded = checkpoint.newest_good(path / "checkpoints", warn)
+        run = _rebuild(path, loaded, layers, lock, stop)
+        if corpora:
+            _check_corpus(run, corpora, stop)
+        _tidy(run, warn)
+        if run.config.to_json() != loaded.document["config"]:
+            run.save()
+        run.start_counting()
+        return run
+    except BaseException:
+        lock.close()
+        raise
+
+
+def _rebuild(
+    path: Path,
+    loaded: checkpoint.Checkpoint,
+    layers: Sequence[Mapping[str, Setting]],
+    lock: IO[bytes],
+    stop: Callable[[], None] | None,
+) -> TrainingRun:
+    with naming(loaded.path):
+        stored = Config.from_json(field_of(loaded.document, "config"))
+        vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+        facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
+        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
+        check_arrays(loaded, stored, vocabulary)
+    config = _with_changes(stored, layers, path)
+    run = TrainingRun(path, config, vocabulary, facts, yardstick, lock, stop)
+    with naming(loaded.path):
+        run.restore(loaded)
+    return run
+
+
+def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
+    """The stored configuration with what may change changed; any other difference is an error."""
+    old = {f"{section}.{key}": value for section, values in stored.to_json().items() for key, value in values.items()}
+    lengths = [{name: layer[name] for name in layer if name.partition(".")[2] in LENGTHS} for layer in layers]
+    new = {name: coerce(name, setting) for layer in layers for name, setting in layer.items()}
+    changes = [
+        f"{name.partition('.')[2]} is {_shown(old[name])}, not {_shown(value)}"
+        for name, value in new.items()
+        if value != old[name] and name.partition(".")[2] not in CHANGEABLE
+    ]
+    if changes:
+        raise ConfigError(
+            f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
+            "leave these options out, or begin a new run with --init-from",
+        )
+    training = {key: value for name, value in new.items() if (key := name.partition(".")[2]) in CHANGEABLE}
+    if training.get("workers") is None:
+        training["workers"] = stored.training.workers
+    if any(lengths):
+        wanted = resolve(*lengths).config.training
+        training |= {name: getattr(wanted, name) for name in LENGTHS}
+    config = dataclasses.replace(stored, training=dataclasses.replace(stored.training, **training))
+    check_shares(config)
+    return config
+
+
+def _shown(value: Any) -> str:
+    return "auto" if value is None else printable(str(value))
+
+
+def _check_corpus(run: TrainingRun, corpora: Sequence[str], stop: Callable[[], None] | None) -> None:
+    """Whether these texts are the ones the run was trained on. Raises ConfigError if not."""
+    data = run.config.data
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        with open_sources(corpora, work, data.encoding, data.tokens, data.normalize, stop=stop) as sources:
+            encode_block, id_type = run.vocabulary.encode_code_points, run.vocabulary.id_type
+            try:
+                fingerprint = corpus.encode(
+                    sources, work / "ids.npy", encode_block, id_type, run.facts.characters, stop=stop
+                )
+            except CorpusError:
+                fingerprint = ""
+    same = fingerprint == run.facts.fingerprint
+    if not same:
+        raise ConfigError(
+            f"{', '.join(map(printable, corpora))} is not the text that {printable(str(run.path))} was trained on",
+            "leave the text out to go on with the stored one, or begin a new run with --init-from",
+        )
+
+
+def _tidy(run: TrainingRun, warn: Warn) -> None:
+    """Remove what a killed process left: temporary files, and metrics that the checkpoint knows nothing of."""
+    for folder in (run.path, run.checkpoints):
+        checkpoint.remove_stale_temporaries(folder)
+    if not run.metrics.cut(run.state.metrics_length):
+        warn(f"{printable(str(run.metrics.path))} has lost lines; what is left of it stays")
+
+
+def _name(corpora: Sequence[str | Path], cell: str) -> str:
+    """How a run's folder is called when nobody says so: <corpus>-<cell>."""
+    first = str(corpora[0]) if corpora else "-"
+    stem = "stdin" if first == "-" else (Path.cwd() / first).stem
+    clean = re.sub(r"[^\w.-]+", "-", stem).strip("-.")
+    return f"{clean[:64] or 'text'}-{cell}"

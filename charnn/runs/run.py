@@ -1,0 +1,193 @@
+"""A run: model, optimizer, carry, position and history, and the folder that keeps them.
+
+This is the only place that knows how the parts fit together. ``charnn/runs/opening.py`` makes a run from texts, or opens it
+where it stopped.
+
+    RUN/config.yaml                              the resolved configuration
+    RUN/corpus.npy                               the ids of the text: a private copy, so that the original may change
+    RUN/metrics.jsonl                            one object a line, see ``Metrics`` in ``charnn/training/events.py``
+    RUN/checkpoints/step-00001000.safetensors    everything needed to go on, or to sample
+    RUN/lock                                     held by whoever trains here
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from charnn.storage import checkpoint
+from charnn.text import corpus
+from charnn.network import layout
+from charnn.text.batches import Batches, Ids
+from charnn.network.cells import Array
+from charnn.config import Config
+from charnn.baseline.background import Counting
+from charnn.errors import CheckpointError
+from charnn.storage.metrics import MetricsFile
+from charnn.network.model import Carry, CharRNN
+from charnn.network.optimizers import RULES, Schedule, new_optimizer
+from charnn.runs.snapshot import (
+    CorpusFacts,
+    State,
+    checked_weights,
+    field_of,
+    model_shape,
+)
+from charnn.text.vocabulary import Vocabulary
+from charnn.baseline.ngrams import Yardstick
+
+
+class TrainingRun:
+    """A run that can go on: all parts of training, and the folder that keeps them.
+
+    ``carry`` holds all B streams; the trainer hands it over before ``save``. Close it, or use it in a ``with``: that
+    gives the folder free for others.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        vocabulary: Vocabulary,
+        facts: CorpusFacts,
+        yardstick: Yardstick | None,
+        lock: IO[bytes] | None,
+        stop: Callable[[], None] | None = None,
+    ):
+        self.path, self.config, self.vocabulary, self.facts = path, config, vocabulary, facts
+        self._yardstick, self._lock = yardstick, lock
+        self._counting: Counting | None = None
+        ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint, stop)
+        cut = corpus.split(len(ids), config.data.val_fraction, config.data.test_fraction)
+        self.train_ids: Ids = ids[cut.train]
+        self.validation_ids: Ids = ids[cut.validation]
+        training = config.training
+        self.batches = Batches(self.train_ids, training.batch_size, training.seq_length, training.seed)
+        self.model = CharRNN(model_shape(config.model, len(vocabulary)))
+        settings = dataclasses.asdict(config.optimization)
+        self.schedule = Schedule(**{field.name: settings[field.name] for field in dataclasses.fields(Schedule)})
+        self.optimizer = new_optimizer(settings, self.model.vector)
+        self.carry: Carry = self.model.zero_carry(training.batch_size)
+        self.state = State()
+        self.metrics = MetricsFile(path / "metrics.jsonl")
+        self.checkpoint = path
+        """The file that holds the state as it was last saved or restored."""
+        self.saved_step: int | None = None
+        """The step of that state; None before there is one."""
+
+    def __enter__(self) -> TrainingRun:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others train here."""
+        if self._counting is not None:
+            self._counting.close()
+            self._counting = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def start_counting(self) -> None:
+        """Measure the yardstick beside training, where it is not known yet and there is a validation part."""
+        if self._yardstick is None and len(self.validation_ids):
+            data = self.config.data
+            cut = corpus.split(self.facts.characters, data.val_fraction, data.test_fraction)
+            stops = (cut.train.stop, cut.validation.stop)
+            with contextlib.suppress(OSError):  # no process to be had: there will be no yardstick
+                self._counting = Counting(self.path / "corpus.npy", *stops, len(self.vocabulary))
+
+    @property
+    def yardstick(self) -> Yardstick | None:
+        """What plain counting reaches on this split; None until that is known."""
+        if self._yardstick is None and self._counting is not None:
+            self._yardstick = self._counting.poll()
+        return self._yardstick
+
+    def finish_counting(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the yardstick, so that the last checkpoint of a short run holds it, or until told to stop."""
+        if self._yardstick is None and self._counting is not None:
+            self._yardstick = self._counting.wait(stop)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def invitation(self) -> tuple[str, str, str]:
+        """What ``join`` needs to open the same run in another process: folder, checkpoint, configuration."""
+        return str(self.path), str(self.checkpoint), json.dumps(self.config.to_json())
+
+    def document(self) -> dict[str, Any]:
+        """What a checkpoint says beside its arrays."""
+        return {
+            "config": self.config.to_json(),
+            "vocabulary": self.vocabulary.to_json(),
+            "corpus": {**dataclasses.asdict(self.facts), "files": list(self.facts.files)},
+            "yardstick": None if self.yardstick is None else dataclasses.asdict(self.yardstick),
+            "parameters": self.model.size,
+            "state": self.state.to_json(),
+        }
+
+    def save(self) -> Path:
+        """Write a checkpoint of this step, after the metrics whose length it holds. Raises StorageError."""
+        self.metrics.sync()
+        self.state.metrics_length = self.metrics.length
+        arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state.items()}
+        arrays |= {f"carry.{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
+        path = self.checkpoints / checkpoint.checkpoint_name(self.state.step)
+        checkpoint.write(path, arrays, self.document())
+        self.checkpoint, self.saved_step = path, self.state.step
+        return path
+
+    def prune(self) -> None:
+        """Drop the checkpoints that are no longer needed. Raises StorageError."""
+        best = [] if self.state.best_step is None else [self.state.best_step]
+        checkpoint.prune(self.checkpoints, self.config.training.keep, best)
+
+    def restore(self, loaded: checkpoint.Checkpoint) -> None:
+        """Take weights, optimizer state, carry and state from a checkpoint of this run. Raises CheckpointError."""
+        state = State.from_json(field_of(loaded.document, "state"))
+        if state.position.chunk >= self.batches.chunks_per_epoch:
+            raise CheckpointError(f"its text has no chunk {state.position.chunk}")
+        self.model.load_state_dict(layout.group(loaded.arrays, "model"))
+        _copy_all(self.optimizer.state, layout.group(loaded.arrays, "optimizer"))
+        carry = {f"{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
+        _copy_all(carry, layout.group(loaded.arrays, "carry"))
+        self.state, self.checkpoint, self.saved_step = state, loaded.path, state.step
+        self.metrics = MetricsFile(self.metrics.path, state.metrics_length)
+
+
+def _copy_all(targets: Mapping[str, Array], sources: Mapping[str, Array]) -> None:
+    for name, target in targets.items():
+        target[...] = sources[name]
+
+
+def check_arrays(loaded: checkpoint.Checkpoint, config: Config, vocabulary: Vocabulary) -> None:
+    """Raises CheckpointError unless a checkpoint holds what training by this configuration needs, and nothing else.
+
+    To be asked before anything is allocated for a configuration that comes from a file.
+    """
+    shape = model_shape(config.model, len(vocabulary))
+    checked_weights(loaded, shape)
+    rule = RULES[config.optimization.optimizer]
+    vectors = dict.fromkeys(rule.state_names, (layout.parameter_count(shape),))
+    layout.check(layout.group(loaded.arrays, "optimizer"), vectors, "optimizer")
+    carry = layout.carry_arrays(shape, config.training.batch_size)
+    layout.check(layout.group(loaded.arrays, "carry"), carry, "carry")
+
+
+def join(path: str, file: str, config: str) -> TrainingRun:
+    """The same run in another process, which trains but never writes. See ``TrainingRun.invitation``."""
+    loaded = checkpoint.read(Path(file))
+    vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+    facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
+    run = TrainingRun(Path(path), Config.from_json(json.loads(config)), vocabulary, facts, None, None)
+    run.restore(loaded)
+    return run

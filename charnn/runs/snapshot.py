@@ -1,0 +1,345 @@
+"""A run folder or a checkpoint file enters; what it holds leaves: the model to look at or sample, and its figures.
+
+Nothing here writes, locks, or needs the text the run was trained on: a folder may be moved, copied, mounted read-only,
+or be in the middle of its training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charnn.storage import checkpoint
+from charnn.network import layout
+from charnn.text.batches import Position
+from charnn.network.cells import Array, find_cell
+from charnn.config import Config, ModelConfig
+from charnn.errors import CheckpointError, ConfigError, printable
+from charnn.storage.folder import is_busy
+from charnn.storage.metrics import read_metrics
+from charnn.network.model import CharRNN, Shape
+from charnn.text.vocabulary import Vocabulary
+from charnn.baseline.ngrams import Yardstick
+
+RUNS = Path("runs")
+"""Where runs without a given folder go, and where sampling looks for the newest."""
+
+Warn = Callable[[str], None]
+
+
+def ignore(message: str) -> None:
+    """A ``Warn`` that says nothing."""
+
+
+def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
+    """The network that a configuration describes. Raises ConfigError where the cell knows no such option."""
+    choices = find_cell(config.cell).activations
+    if config.forget_bias != ModelConfig.forget_bias and not find_cell(config.cell).forget_gates:
+        raise ConfigError(f"the {config.cell} cell has no forget gate", "leave forget_bias out, or choose cell lstm")
+    if config.memory and not find_cell(config.cell).timing_gates:
+        raise ConfigError(
+            f"the {config.cell} cell has no gates to remember with", "leave memory out, or choose cell gru or lstm"
+        )
+    if config.memory and config.forget_bias != ModelConfig.forget_bias:
+        raise ConfigError("forget_bias has no effect where memory is given", "leave one of them out")
+    chosen = "" if config.activation == "auto" else config.activation
+    if chosen and chosen not in choices:
+        raise ConfigError(
+            f"the {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none to choose'}"
+        )
+    return Shape(
+        vocabulary_size=vocabulary_size,
+        cell=config.cell,
+        activation=chosen,
+        layers=config.layers,
+        hidden_size=config.hidden_size,
+        embedding_size=config.embedding_size,
+    )
+
+
+def parameters_by_layer(model: ModelConfig, vocabulary_size: int) -> dict[str, int]:
+    """The number of parameters of each layer, lowest first, computed without making any."""
+    cell = find_cell(model.cell)
+    V, E, H, G = vocabulary_size, model.embedding_size, model.hidden_size, len(cell.gates)
+    counts = {"embedding": V * E} if E else {}
+    for layer in range(model.layers):
+        inputs = H if layer else E or V
+        counts[f"{model.cell} {layer + 1}"] = (inputs + 1 + H) * G * H + cell.apart * H
+    return {**counts, "output": (H + 1) * V}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What sampling and looking inside need of a checkpoint: the model, its vocabulary, and how it came about."""
+
+    path: Path
+    model: CharRNN
+    vocabulary: Vocabulary
+    config: Config
+    document: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        return int(self.document["state"]["step"])
+
+
+def load_snapshot(path: Path, warn: Warn = ignore, best: bool = False) -> Snapshot:
+    """The model in a run folder (its newest good checkpoint, or with ``best`` the best by validation) or in a file.
+
+    Raises CheckpointError if there is none, or it is damaged.
+    """
+    return _snapshot(read_checkpoint(path, warn, best))
+
+
+def read_checkpoint(path: Path, warn: Warn, best: bool = False) -> checkpoint.Checkpoint:
+    if not path.is_dir():
+        return checkpoint.read(path)
+    newest = checkpoint.newest_good(path / "checkpoints", warn)
+    if not best:
+        return newest
+    state = State.from_json(field_of(newest.document, "state"))
+    if state.best_step in (None, state.step):
+        return newest
+    try:
+        return checkpoint.read(path / "checkpoints" / checkpoint.checkpoint_name(state.best_step or 0))
+    except CheckpointError as error:
+        warn(f"{error.message}; using the newest instead of the best")
+        return newest
+
+
+def _snapshot(loaded: checkpoint.Checkpoint) -> Snapshot:
+    with naming(loaded.path):
+        config = Config.from_json(field_of(loaded.document, "config"))
+        vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+        State.from_json(field_of(loaded.document, "state"))
+        shape = model_shape(config.model, len(vocabulary))
+        weights = checked_weights(loaded, shape)
+        model = CharRNN(shape)
+        model.load_state_dict(weights)
+    return Snapshot(loaded.path, model, vocabulary, config, loaded.document)
+
+
+def checked_weights(loaded: checkpoint.Checkpoint, shape: Shape) -> dict[str, Array]:
+    """The weights in a checkpoint, if they are those of such a network. Raises CheckpointError."""
+    weights = layout.group(loaded.arrays, "model")
+    layout.check(weights, layout.model_arrays(shape), "model")
+    layout.check_finite(weights)
+    return weights
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Whatever a checkpoint makes impossible is its fault, and is told with its name."""
+    try:
+        yield
+    except (ConfigError, CheckpointError) as error:
+        raise CheckpointError(f"{printable(str(path))}: {error.message}", error.hint) from error
+
+
+def field_of(document: Mapping[str, Any], *names: str) -> Any:
+    value: Any = document
+    for name in names:
+        if not isinstance(value, Mapping) or name not in value:
+            raise CheckpointError(f"the checkpoint lacks {'.'.join(names)}")
+        value = value[name]
+    return value
+
+
+LARGEST = 2**53
+AT_LEAST_ONE = ("total_steps", "validate_every", "log_every")
+STEPS_DONE = ("reported", "best_step", "val_step", "summed_steps")
+
+
+@dataclass
+class State:
+    """Where training stands, as far as it is numbers: everything the trainer changes from step to step."""
+
+    step: int = 0
+    reported: int = 0
+    """The last step whose metrics and validation, where due, are done."""
+    position: Position = dataclasses.field(default_factory=Position)
+    elapsed: float = 0.0
+    """Seconds of training, over all sittings."""
+    best_val_loss: float | None = None
+    best_step: int | None = None
+    val_loss: float | None = None
+    val_step: int | None = None
+    total_steps: int = 1
+    """The plan: when training ends. Under a time budget it is corrected as training goes."""
+    planned_budget: float | None = None
+    """The time budget that the plan was made for, in seconds."""
+    validate_every: int = 1
+    log_every: int = 1
+    loss_sum: float = 0.0
+    """Sums over the steps since the last line of metrics.jsonl."""
+    summed_steps: int = 0
+    clipped_steps: int = 0
+    learning_rate: float = 0.0
+    """Of the last step, as is the norm: a report that is still due after a resume tells them."""
+    grad_norm: float = 0.0
+    timed: float = 0.0
+    """``elapsed`` at the last line of metrics.jsonl."""
+    metrics_length: int = 0
+    """Bytes of metrics.jsonl that belong to this state."""
+    rollbacks: int = 0
+    """How often training diverged and went back; each time the learning rate was halved."""
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Any) -> State:
+        """Raises CheckpointError where a field is unknown, of a wrong type, or makes no sense."""
+        try:
+            state = cls(**{**data, "position": Position(**data["position"])})
+        except (TypeError, KeyError) as error:
+            raise CheckpointError(f"the checkpoint's state does not fit: {printable(str(error))[:200]}") from error
+        for part in (state, state.position):
+            _check_figures(part)
+        for name, limit in {**dict.fromkeys(STEPS_DONE, state.step), "clipped_steps": state.summed_steps}.items():
+            if (getattr(state, name) or 0) > limit:
+                raise CheckpointError(f"the checkpoint's state.{name} is {getattr(state, name)}, more than {limit}")
+        if state.reported < state.step and not state.summed_steps:
+            raise CheckpointError("the checkpoint's state has steps to report, and none summed up")
+        return state
+
+
+def _check_figures(part: State | Position) -> None:
+    """All that a state counts and measures is a finite number and not negative; what divides is not 0."""
+    for field in dataclasses.fields(part):
+        value, kind = getattr(part, field.name), str(field.type)
+        if field.name == "position" or (value is None and "None" in kind):
+            continue
+        kinds = (int, float) if "float" in kind else (int,)
+        lowest = 1 if field.name in AT_LEAST_ONE else 0
+        if type(value) not in kinds or not lowest <= value <= LARGEST:
+            raise CheckpointError(f"the checkpoint's state.{field.name} is {printable(repr(value))[:80]}")
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What a run remembers of its text."""
+
+    fingerprint: str
+    characters: int
+    files: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, data: Any) -> CorpusFacts:
+        """Raises CheckpointError where a field is missing or of a wrong type."""
+        fingerprint, characters, files = (field_of(data, name) for name in ("fingerprint", "characters", "files"))
+        if not (isinstance(fingerprint, str) and type(characters) is int and 0 <= characters <= LARGEST):
+            raise CheckpointError("the checkpoint's facts about its text do not fit")
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise CheckpointError("the checkpoint's list of files is none")
+        return cls(fingerprint, characters, tuple(files))
+
+
+def yardstick_from_json(data: Any) -> Yardstick | None:
+    """Raises CheckpointError where a figure is missing, unknown, or none."""
+    if data is None:
+        return None
+    try:
+        yardstick = Yardstick(**{**data, "losses_by_order": tuple(data["losses_by_order"])})
+    except (TypeError, KeyError) as error:
+        raise CheckpointError("the checkpoint's yardstick does not fit") from error
+    for field in dataclasses.fields(yardstick):
+        value, kinds = getattr(yardstick, field.name), (int, float) if "float" in str(field.type) else (int,)
+        for figure in value if isinstance(value, tuple) else (value,):
+            if type(figure) not in kinds or not 0 <= figure <= LARGEST:
+                raise CheckpointError(f"the checkpoint's yardstick.{field.name} is {printable(repr(figure))[:80]}")
+    return yardstick
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in figures: losses in nats per character; ``status`` is running, finished or stopped."""
+
+    run: str
+    cell: str
+    layers: int
+    hidden: int
+    parameters: int
+    vocabulary: int
+    step: int
+    epoch: float
+    train_loss: float | None
+    val_loss: float | None
+    best_val_loss: float | None
+    best_step: int | None
+    yardstick_loss: float | None
+    elapsed_seconds: float
+    chars_per_second: float
+    status: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as it looks from outside: its figures, its configuration, and the lines of its metrics."""
+
+    summary: Summary
+    config: Config
+    corpus: CorpusFacts
+    yardstick: Yardstick | None
+    total_steps: int
+    metrics: list[dict[str, Any]]
+    torn: bool
+    """Whether the end of the metrics could not be read."""
+
+
+def read_record(path: Path, warn: Warn = ignore) -> Record:
+    """What a run folder says of itself, whether or not somebody trains in it. Raises CheckpointError."""
+    if not path.is_dir():
+        raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
+    busy = is_busy(path)
+    loaded = read_checkpoint(path, warn)
+    metrics, torn = read_metrics(path / "metrics.jsonl")
+    with naming(loaded.path):
+        config = Config.from_json(field_of(loaded.document, "config"))
+        state = State.from_json(field_of(loaded.document, "state"))
+        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
+        vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
+        facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
+    last: dict[str, Any] = metrics[-1] if metrics else {}
+    characters = state.step * config.training.batch_size * config.training.seq_length
+    summary = Summary(
+        run=str(path),
+        cell=config.model.cell,
+        layers=config.model.layers,
+        hidden=config.model.hidden_size,
+        parameters=layout.parameter_count(model_shape(config.model, len(vocabulary))),
+        vocabulary=len(vocabulary),
+        step=state.step,
+        epoch=last.get("epoch", 0.0),
+        train_loss=last.get("train_loss"),
+        val_loss=state.val_loss,
+        best_val_loss=state.best_val_loss,
+        best_step=state.best_step,
+        yardstick_loss=None if yardstick is None else yardstick.loss,
+        elapsed_seconds=round(state.elapsed, 3),
+        chars_per_second=round(characters / state.elapsed, 1) if state.elapsed else 0.0,
+        status="running" if busy else "finished" if state.step >= state.total_steps else "stopped",
+    )
+    return Record(summary, config, facts, yardstick, state.total_steps, metrics, torn)
+
+
+def list_runs(root: Path = RUNS) -> list[Path]:
+    """The run folders directly under ``root``, the one with the newest checkpoint first."""
+    found = []
+    for folder in root.iterdir() if root.is_dir() else []:
+        with contextlib.suppress(OSError):
+            newest = checkpoint.list_checkpoints(folder / "checkpoints")[:1]
+            found += [(path.stat().st_mtime_ns, str(folder)) for path in newest]
+    return [Path(name) for _, name in sorted(found, reverse=True)]
+
+
+def newest_run(root: Path = RUNS) -> Path:
+    """The run that was saved last. Raises CheckpointError if there is none."""
+    runs = list_runs(root)
+    if not runs:
+        raise CheckpointError(f"there is no run under {root}/", "train one first: charnn train TEXT")
+    return runs[0]

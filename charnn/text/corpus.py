@@ -1,0 +1,246 @@
+"""The code points of a text enter; a memory-mapped array of ids and its three-way cut leave.
+The text streams through twice in constant memory: `survey` sees which characters there are, `encode` writes their ids.
+
+    code points -> counts (first pass), ids on disk (second pass) -> train, validation, test
+
+Training maps only the private copy that `encode` wrote, so nothing that happens to the user's files later disturbs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
+from charnn.text.sources import Codes, Progress, Sources, Stop, Watch, code_points, open_file, read_blocks, storage
+
+Ids = npt.NDArray[np.unsignedinteger[Any]]
+
+_HEADER = 128  # bytes of the .npy header
+_ID_TYPES = ("|u1", "<u2", "<u4")
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What the first pass saw. `code_points` (V,) are sorted, `counts` (V,) say how often each occurs.
+
+    For byte tokens a character is a byte. `controls` counts control characters other than tab and line ends.
+    """
+
+    characters: int
+    code_points: Codes
+    counts: npt.NDArray[np.int64]
+    lines: int
+    crlf: int
+    lone_cr: int
+    controls: int
+    notices: tuple[str, ...]
+    files: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """The contiguous cut of a corpus, in this order; validation and test may be empty."""
+
+    train: slice
+    validation: slice
+    test: slice
+
+
+def survey(sources: Sources, progress: Progress | None = None, stop: Stop | None = None) -> Survey:
+    """The first pass: count every code point and look at the line ends.
+
+    `progress(done, total)` in bytes and `stop()` are called for every block; `stop` may raise. Raises CorpusError for
+    text that cannot be decoded, and for fewer than two characters or two distinct ones; StorageError.
+    """
+    notices = list(sources.notices)
+    counts = np.zeros(0x110000, dtype=np.int64)
+    crlf, last = 0, 0
+    for codes in code_points(sources, progress, stop, notices.append):
+        seen = np.bincount(codes)
+        counts[: seen.size] += seen
+        crlf += int((last == 13) & (codes[0] == 10)) + int(np.count_nonzero((codes[:-1] == 13) & (codes[1:] == 10)))
+        last = int(codes[-1])
+    known = np.flatnonzero(counts)  # (V,)
+    _check_large_enough(known, int(counts.sum()), len(sources.files))
+    lone_cr = int(counts[13]) - crlf
+    controls = int(counts[:32].sum() - counts[[9, 10, 13]].sum() + counts[127])
+    return Survey(
+        characters=int(counts.sum()),
+        code_points=known.astype(np.uint32),
+        counts=counts[known],
+        lines=int(counts[10]) + lone_cr + int(last not in (10, 13)),
+        crlf=crlf,
+        lone_cr=lone_cr,
+        controls=controls + (int(counts[128:160].sum()) if sources.tokens == "chars" else 0),
+        notices=tuple(notices),
+        files=tuple(source.name for source in sources.files),
+        bytes=sources.bytes,
+    )
+
+
+def encode(
+    sources: Sources,
+    path: Path,
+    encode_block: Callable[[Codes], Ids],
+    id_type: npt.DTypeLike,
+    length: int,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> str:
+    """The second pass: write the ids (length,) to `path`, a .npy file, and return its fingerprint.
+
+    `encode_block` turns code points (N,) into ids (N,), which are stored as `id_type`. The file appears complete or not
+    at all. The fingerprint is "sha256:" and the SHA-256, in hex, over the bytes of the ids. Raises CorpusError when
+    the text is no longer what the survey saw, StorageError when `path` cannot be written.
+    """
+    temporary, name = path.with_name(path.name + ".tmp"), printable(str(path))
+    with storage("write", name):
+        temporary.unlink(missing_ok=True)
+        file = temporary.open("xb")
+    try:
+        blocks = map(encode_block, code_points(sources, progress, stop))
+        digest = _write_ids(file, name, blocks, np.dtype(id_type).newbyteorder("<"), length)
+        with storage("write", name):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            temporary.replace(path)
+            _sync_folder(path.parent)
+    except UnknownCharacters as error:
+        raise _changed(error.message) from error
+    finally:
+        with suppress(OSError):
+            file.close()
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return f"sha256:{digest}"
+
+
+def open_ids(path: Path, fingerprint: str | None = None, stop: Stop | None = None) -> Ids:
+    """The ids (N,) that `encode` wrote, as a read-only memory map; with a fingerprint, every byte is checked first.
+
+    Raises CheckpointError when the file is missing or not exactly what was written, StorageError.
+    """
+    name = printable(str(path))
+    try:
+        with open_file(path, name) as file:
+            with storage("read", name):
+                whole = _has_our_header(file)
+            if not whole:
+                raise _damaged(name, "it is not a file of ids, or was cut short")
+            if fingerprint is not None and _fingerprint(file, name, stop) != fingerprint:
+                raise _damaged(name, "its SHA-256 is not the one stored with the run")
+    except CorpusError as error:
+        raise _damaged(name, error.message) from None
+    with storage("read", name):
+        ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
+    return ids
+
+
+def release(ids: Ids) -> None:
+    """Let go of the pages of a memory map, or of a part of it, that were read: until then they count as memory of this
+    process. They are read again when needed."""
+    mapping: Any = ids
+    while isinstance(mapping, np.ndarray):
+        mapping = mapping.base
+    if isinstance(mapping, mmap.mmap):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def split(length: int, val_fraction: float, test_fraction: float = 0.0) -> Split:
+    """Cut a corpus of `length` characters: train first, then validation, test last, without gaps.
+
+    The fractions count as the decimals they are written as, so 0.1 is one tenth exactly; train ends after
+    floor(length * (1 - val - test)) characters, and an empty part has fraction 0. Raises ConfigError for fractions
+    outside 0 <= p < 1, or that leave nothing to train on.
+    """
+    for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+        if not 0 <= value < 1:
+            raise ConfigError(f"{name} is {value}", "a fraction of the text: 0 or more, and less than 1")
+    val, test = Fraction(str(float(val_fraction))), Fraction(str(float(test_fraction)))
+    if val + test >= 1:
+        raise ConfigError(f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to train on")
+    train_end, val_end = int(length * (1 - val - test)), int(length * (1 - test))
+    return Split(slice(0, train_end), slice(train_end, val_end), slice(val_end, length))
+
+
+def _check_large_enough(known: npt.NDArray[np.intp], characters: int, files: int) -> None:
+    where = "1 file" if files == 1 else f"{files} files"
+    hint = "training needs a text of at least some thousand characters"
+    if characters == 0:
+        raise CorpusError(f"the corpus is empty: 0 characters in {where}", hint)
+    if characters == 1:
+        raise CorpusError(f"the corpus holds 1 character in {where}, which leaves nothing to predict", hint)
+    if known.size == 1:
+        only = f"{chr(known[0])!r} (U+{known[0]:04X})"
+        raise CorpusError(f"the corpus holds {characters:,} characters, and each of them is {only}", hint)
+
+
+def _write_ids(file: IO[bytes], name: str, blocks: Iterable[Ids], id_type: np.dtype[Any], length: int) -> str:
+    """Write header and ids; return the SHA-256 of the ids in hex."""
+    digest, written = hashlib.sha256(), 0
+    with storage("write", name):
+        file.write(_header(id_type, length))
+    for ids in blocks:
+        written += ids.size
+        if written > length:
+            raise _changed(f"it had {length:,} characters and now has more")
+        data = ids.astype(id_type).tobytes()
+        digest.update(data)
+        with storage("write", name):
+            file.write(data)
+    if written < length:
+        raise _changed(f"it had {length:,} characters and now has {written:,}")
+    return digest.hexdigest()
+
+
+def _header(id_type: np.dtype[Any], length: int) -> bytes:
+    """The 128 bytes before the ids: a .npy header of version 1.0, the same with every version of NumPy."""
+    fields = f"{{'descr': '{id_type.str}', 'fortran_order': False, 'shape': ({length},), }}"
+    return b"\x93NUMPY\x01\x00" + (_HEADER - 10).to_bytes(2, "little") + fields.ljust(_HEADER - 11).encode() + b"\n"
+
+
+def _has_our_header(file: IO[bytes]) -> bool:
+    """Whether a file is a header that `encode` writes and exactly the ids that it announces."""
+    size, header = os.fstat(file.fileno()).st_size - _HEADER, file.read(_HEADER)
+    types = (np.dtype(name) for name in _ID_TYPES)
+    return size > 0 and any(header == _header(t, size // t.itemsize) and size % t.itemsize == 0 for t in types)
+
+
+def _fingerprint(file: IO[bytes], name: str, stop: Stop | None) -> str:
+    """The fingerprint of the ids that follow the header."""
+    digest = hashlib.sha256()
+    for block in read_blocks(file, name, 1 << 20, Watch(0, None, stop)):
+        digest.update(block)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _sync_folder(folder: Path) -> None:
+    if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _changed(how: str) -> CorpusError:
+    return CorpusError(f"the corpus changed while it was read: {how}", "train on a copy that nothing else writes to")
+
+
+def _damaged(name: str, how: str) -> CheckpointError:
+    return CheckpointError(
+        f"the run's own copy of its text, {name}, is damaged: {how}", "train a new run on the corpus"
+    )
