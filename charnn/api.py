@@ -1,9 +1,9 @@
-"""A path or a text enters; a loaded model, or records of its training, leave: charnn for Python programs.
+"""A path or a text enters; a loaded model, or events of its training, leave: charnn for Python programs.
 
 run = charnn.load("runs/hamlet-lstm-1")
 "".join(run.sample(prompt="To be", length=200, temperature=0.8, seed=1))
 run.score("To be, or not to be").nats
-for record in charnn.train("hamlet.txt", cell="gru", hidden_size=256): ...
+for event in charnn.train("hamlet.txt", cell="gru", hidden_size=256): ...
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from charnn.runs import opening, snapshot
 from charnn.sampling.sampler import Sampling, generate
 from charnn.text.vocabulary import Vocabulary
 from charnn.training import trainer
-from charnn.training.events import Record
+from charnn.training.events import Event
 from charnn.training.team import forbid_nesting
 
 StrPath = str | PathLike[str]
@@ -130,15 +130,15 @@ class Run:
         """
         with self._material(text) as material:
             try:
-                counting = count_ngrams(self._snapshot, own_text(self._snapshot), ORDERS)
+                ngrams = count_ngrams(self._snapshot, own_text(self._snapshot), ORDERS)
             except CheckpointError:
-                counting = None
+                ngrams = None
             return measure_memory(
                 self.model,
                 self.vocabulary.start,
                 material.head(TEXT_LIMIT),
                 context=material.context,
-                counting=counting,
+                ngrams=ngrams,
                 longest=longest,
                 positions=positions,
             )
@@ -191,8 +191,8 @@ def train(
     resume: StrPath | None = None,
     init_from: StrPath | None = None,
     **options: Any,
-) -> Iterator[Record]:
-    """Train a network on text files and folders, or go on with a run; yields the records of ``charnn.training.events``.
+) -> Iterator[Event]:
+    """Train a network on text files and folders, or go on with a run; yields the events of ``charnn.training.events``.
 
     ``options`` are the options of the configuration by name: cell="gru", hidden_size=256, epochs=5. With ``budget``,
     what is not given of the network is fitted to it (see ``charnn/runs/fitting.py``). With ``resume`` only those in

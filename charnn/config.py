@@ -58,7 +58,7 @@ class ModelConfig:
     hidden_size: int = option(128, "units a layer", low=1, high=65536)
     embedding_size: int = option(0, "columns of the character embedding; 0: one-hot", low=0, high=65536)
     forget_bias: float = option(1.0, "lstm: where the bias of the forget gate starts", low=-100, high=100)
-    memory: int = option(
+    chrono: int = option(
         0,
         "gru, lstm: how many characters the units remember at first, each its own part of it; 0: few",
         low=0,

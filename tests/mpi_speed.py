@@ -27,7 +27,7 @@ from charnn.config import flat_settings, resolve
 from charnn.network.cells import Array
 from charnn.runs.opening import create
 from charnn.training import trainer
-from charnn.training.events import Progress
+from charnn.training.events import Step
 from charnn.training.team import MPI, Team, world
 
 STREAMS, LENGTH, LAYERS, STEPS = 50, 100, 2, 5
@@ -78,8 +78,8 @@ def measure(hidden_size: int, team: Team, clock: Callable[[], float]) -> tuple[i
         text = Path(folder) / "text.txt"
         text.write_text("".join(rng.choices(string.printable[:65], k=STREAMS * team.size * LENGTH * (STEPS + 2))))
         with create(resolve(flat_settings(settings)), [text], Path(folder) / "run") as run:
-            records = trainer.train(run, team=team if team.size > 1 else None)
-            ends = [clock() for record in records if isinstance(record, Progress)]
+            events = trainer.train(run, team=team if team.size > 1 else None)
+            ends = [clock() for event in events if isinstance(event, Step)]
             return run.model.size, statistics.median(b - a for a, b in itertools.pairwise(ends))
 
 

@@ -13,7 +13,7 @@ from reference import forward, surprise
 
 import charnn
 from charnn.errors import CheckpointError, ConfigError, UnknownCharacters
-from charnn.training.events import Finished, Metrics, Progress
+from charnn.training.events import Finished, Metrics, Step
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def test_every_public_name_is_there_and_no_other() -> None:
 
 
 def test_training_yields_records_of_what_happens(tmp_path: Path) -> None:
-    records = list(charnn.train(str(write_text(tmp_path)), out=str(tmp_path / "run"), cell="gru", **TINY))
-    steps = [record for record in records if isinstance(record, Progress)]
-    assert [record.step for record in steps] == list(range(1, TINY["steps"] + 1))
-    assert all(record.loss > 0 and record.grad_norm > 0 and record.learning_rate >= 0 for record in steps)
-    assert any(isinstance(record, Metrics) and record.val_loss is not None for record in records)
-    assert records[-1] == Finished(TINY["steps"], stopped=False, saved=True)
+    events = list(charnn.train(str(write_text(tmp_path)), out=str(tmp_path / "run"), cell="gru", **TINY))
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [event.step for event in steps] == list(range(1, TINY["steps"] + 1))
+    assert all(event.loss > 0 and event.grad_norm > 0 and event.learning_rate >= 0 for event in steps)
+    assert any(isinstance(event, Metrics) and event.val_loss is not None for event in events)
+    assert events[-1] == Finished(TINY["steps"], stopped=False, saved=True)
     assert charnn.load(tmp_path / "run").config.model.cell == "gru"
 
 
@@ -60,9 +60,9 @@ def test_training_goes_on_with_a_run_and_starts_from_another(folder: Path, tmp_p
     text = write_text(tmp_path)
     list(charnn.train(text, out=tmp_path / "run", **TINY))
     assert list(charnn.train(resume=tmp_path / "run", steps=25))[-1] == Finished(25, stopped=False, saved=True)
-    records = charnn.train(text, out=tmp_path / "second", init_from=tmp_path / "run", **TINY)
-    next(records)
-    records.close()
+    events = charnn.train(text, out=tmp_path / "second", init_from=tmp_path / "run", **TINY)
+    next(events)
+    events.close()
     second, first = charnn.load(tmp_path / "second"), charnn.load(tmp_path / "run")
     assert second.step == 0 and first.step == 25
     np.testing.assert_array_equal(second.model.vector, first.model.vector)

@@ -21,13 +21,13 @@ from rich.console import Console
 from charnn.benchmark import child, children, measure, suite
 from charnn.benchmark.children import THREAD_VARIABLES, ask, environment
 from charnn.benchmark.rows import LIMIT, Row, Variant
-from charnn.benchmark.suite import Measured, Measuring, Report, Settings, benchmark, plan
+from charnn.benchmark.suite import Measured, Measuring, Report, Settings, benchmark, planned_rows
 from charnn.benchmark.work import VOCABULARY, Network
 from charnn.cli import bench, run
 from charnn.config import cell_names
 from charnn.errors import ConfigError, WorkerError
 from charnn.network.model import CharRNN, Shape
-from charnn.terminal.benchmark import Progress, ReportTables
+from charnn.terminal.benchmark import ReportTables, Waiting
 
 SMALL: dict[str, Any] = {
     "cells": ("lstm",),
@@ -143,7 +143,7 @@ def test_pytorch_is_asked_for_only_where_it_is_installed(monkeypatch: pytest.Mon
 
 
 def test_large_networks_have_longer_and_wider_batches() -> None:
-    rows = plan(Settings(parts=("training",)), 2, {"text": "text", "run": "run"})
+    rows = planned_rows(Settings(parts=("training",)), 2, {"text": "text", "run": "run"})
     shapes = {r.name: (r.facts["batch_size"], r.facts["seq_length"]) for r in rows if r.part == "training"}
     assert len(shapes) == 9
     assert shapes["gru 2x256"] == (50, 50)
@@ -151,7 +151,7 @@ def test_large_networks_have_longer_and_wider_batches() -> None:
 
 
 def test_training_has_one_blas_thread_a_worker_and_pytorch_its_own_choice() -> None:
-    rows = plan(Settings(against="torch"), 4, {"text": "text", "run": "run"})
+    rows = planned_rows(Settings(against="torch"), 4, {"text": "text", "run": "run"})
     threads = {(r.part, v.kind): v.blas_threads for r in rows for v in r.variants if r.part in ("training", "workers")}
     assert threads["training", "charnn"] == 1
     assert threads["training", "torch"] is None
@@ -160,7 +160,7 @@ def test_training_has_one_blas_thread_a_worker_and_pytorch_its_own_choice() -> N
 
 
 def test_every_task_that_is_planned_has_a_function_that_takes_it() -> None:
-    rows = plan(Settings(against="torch"), 2, {"text": "text", "run": "run"})
+    rows = planned_rows(Settings(against="torch"), 2, {"text": "text", "run": "run"})
     assert {v.task for r in rows for v in r.variants} | {"machine", "prepare"} == set(child.HOMES)
     for name in [name for name, home in child.HOMES.items() if home == "measure"]:
         assert callable(getattr(measure, name))
@@ -171,7 +171,7 @@ def test_the_command_offers_the_parts_there_are() -> None:
 
 
 def test_one_core_has_no_workers_to_compare() -> None:
-    rows = plan(Settings(), 1, {"text": "text", "run": "run"})
+    rows = planned_rows(Settings(), 1, {"text": "text", "run": "run"})
     assert not [r for r in rows if r.part == "workers"]
 
 
@@ -325,7 +325,7 @@ def test_memory_is_that_of_a_process_with_numpy_in_it(report: Report) -> None:
 
 def filled(settings: Settings) -> Report:
     """A report of made-up figures."""
-    rows = plan(settings, 2, {"text": "text", "run": "run"})
+    rows = planned_rows(settings, 2, {"text": "text", "run": "run"})
     for r in rows:
         for count, variant in enumerate(r.variants):
             value = (r.cost if variant.kind == LIMIT else 1) * 99_999 * (2 + count)
@@ -367,7 +367,7 @@ def test_the_tables_of_a_real_report_print(report: Report) -> None:
 @needs_sessions
 def test_progress_is_a_line_a_row_where_there_is_no_terminal(records: list[Measuring | Measured | Report]) -> None:
     stream = io.StringIO()
-    with Progress(Console(file=stream, width=80)) as progress:
+    with Waiting(Console(file=stream, width=80)) as progress:
         for record in records:
             progress.show(record)
     lines = stream.getvalue().splitlines()

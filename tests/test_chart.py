@@ -193,9 +193,9 @@ def test_words_may_cover_faint_lines_but_no_curve() -> None:
 
 
 def test_a_label_without_room_goes_to_the_legend() -> None:
-    level = [Level("yardstick", 0.5, "blue")]
-    assert "yardstick 0.5 " in "\n".join(show(line([0.0, 1.0], levels=level), 40)[:-1])
-    assert show(line([0.0, 1.0] * 30, levels=level), 40)[-1] == "━━ a   ┄┄ yardstick 0.5"
+    level = [Level("baseline", 0.5, "blue")]
+    assert "baseline 0.5 " in "\n".join(show(line([0.0, 1.0], levels=level), 40)[:-1])
+    assert show(line([0.0, 1.0] * 30, levels=level), 40)[-1] == "━━ a   ┄┄ baseline 0.5"
 
 
 def test_a_legend_with_too_many_names_counts_the_rest() -> None:

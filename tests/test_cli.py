@@ -152,11 +152,11 @@ def test_inspection_as_json_has_the_promised_fields(at_home: Path, capsys: pytes
     runs = json.loads(out)
     assert len(runs) == 2 and err == ""
     fields = ["run", "cell", "layers", "hidden", "parameters", "vocabulary", "step", "epoch", "train_loss", "val_loss"]
-    fields += ["best_val_loss", "best_step", "yardstick_loss", "elapsed_seconds", "chars_per_second", "status"]
+    fields += ["best_val_loss", "best_step", "baseline_loss", "elapsed_seconds", "chars_per_second", "status"]
     assert list(runs[0]) == fields
     assert runs[0]["run"] == "runs/text-lstm-1" and runs[0]["cell"] == "lstm" and runs[0]["hidden"] == 16
     assert runs[0]["vocabulary"] == len(set(some_text())) and runs[0]["status"] == "finished"
-    assert runs[0]["best_val_loss"] <= runs[0]["val_loss"] < 5 and runs[0]["yardstick_loss"] > 0
+    assert runs[0]["best_val_loss"] <= runs[0]["val_loss"] < 5 and runs[0]["baseline_loss"] > 0
 
 
 def test_version_and_help_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from charnn.config import Config, cell_names, flat_settings, read_file, resolve
 from charnn.errors import ConfigError, CorpusError
 from charnn.network.cells import find_cell
 from charnn.planning.dry_run import BY_HEART
-from charnn.runs.fitting import FIT_BUDGET, HIGHEST_RATE, fit
+from charnn.runs.fitting import FIT_BUDGET, HIGHEST_RATE, choose
 from charnn.runs.snapshot import parameters_by_layer
 
 PRESETS = Path(__file__).parent.parent / "configs"
@@ -26,7 +26,7 @@ SHAKESPEARE = 1_115_394
 
 
 def fitted(characters: int = MB, cores: int = 2, vocabulary: int = 65, **chosen: Any) -> Config:
-    return fit(resolve(flat_settings(chosen)), characters, vocabulary, lambda text: None, cores).config
+    return choose(resolve(flat_settings(chosen)), characters, vocabulary, lambda text: None, cores).config
 
 
 def test_without_a_budget_the_network_is_the_default_one() -> None:
@@ -77,7 +77,7 @@ def test_networks_of_all_cells_have_about_as_many_recurrent_weights(cell: str) -
 
 def test_what_was_chosen_stays_and_what_was_fitted_is_told() -> None:
     notices: list[str] = []
-    resolved = fit(
+    resolved = choose(
         resolve(flat_settings({"budget": "5m", "hidden_size": 100, "dropout": 0})), MB, 65, notices.append, 2
     )
     model = resolved.config.model
@@ -92,12 +92,12 @@ def test_what_was_chosen_stays_and_what_was_fitted_is_told() -> None:
 def test_everything_chosen_leaves_nothing_to_fit_and_nothing_to_tell() -> None:
     sizes = {"layers": 2, "embedding_size": 0, "hidden_size": 64, "forget_bias": 1, "dropout": 0}
     rates = {"learning_rate": 1e-3, "weight_decay": 0}
-    fit(resolve(flat_settings({"budget": "5m", **sizes, **rates})), MB, 65, pytest.fail, 2)
+    choose(resolve(flat_settings({"budget": "5m", **sizes, **rates})), MB, 65, pytest.fail, 2)
 
 
 def test_a_network_from_a_file_or_with_other_weights_stays_as_it_is() -> None:
     chosen = resolve(flat_settings({"budget": "5m"}))
-    assert fit(chosen, MB, 65, pytest.fail, 2, keep_network=True).config.model == Config().model
+    assert choose(chosen, MB, 65, pytest.fail, 2, keep_network=True).config.model == Config().model
 
 
 def test_the_learning_rate_is_fitted_where_it_was_measured() -> None:

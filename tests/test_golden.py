@@ -8,7 +8,7 @@ import pytest
 from helpers import new_run
 
 from charnn.config import cell_names
-from charnn.training.events import Progress
+from charnn.training.events import Step
 from charnn.training.trainer import Trainer
 
 GOLDEN = {
@@ -30,7 +30,7 @@ def test_fifty_steps_have_the_losses_they_always_had(tmp_path: Path, cell: str) 
         "learning_rate": 0.01,
     }
     with new_run(tmp_path, characters=1500, cell=cell, steps=50, **options) as run:
-        losses = [record.loss for record in Trainer(run).train() if isinstance(record, Progress)]
+        losses = [event.loss for event in Trainer(run).train() if isinstance(event, Step)]
         found = (losses[0], losses[9], losses[49], run.state.val_loss)
     assert cell in GOLDEN, f"add the losses of the new cell: {found}"
     assert found == pytest.approx(GOLDEN[cell], rel=2e-4)

@@ -88,11 +88,11 @@ def test_a_standing_is_what_the_run_and_its_measurements_say(text, tmp_path) -> 
     standing = judge(comparison, "gru")
     run = charnn.load(comparison.folder("gru"), best=True)
     assert standing.parameters == run.model.size
-    assert standing.loss == standing.record.summary.best_val_loss
-    assert standing.gain == pytest.approx(standing.record.yardstick.loss - standing.loss)
+    assert standing.loss == standing.report.summary.best_val_loss
+    assert standing.gain == pytest.approx(standing.report.baseline.loss - standing.loss)
     assert standing.memory == run.memory().length
     assert standing.half_life == pytest.approx(run.gradients(steps=128, positions=64).reach.half_life)
-    assert "record" not in standing.to_json()
+    assert "report" not in standing.to_json()
 
 
 def test_what_holds_no_comparison_or_a_damaged_one_is_said_so(tmp_path) -> None:

@@ -130,7 +130,7 @@ def test_a_context_is_read_but_not_scored() -> None:
 def test_counting_and_another_model_judge_the_same_characters() -> None:
     ours, theirs, ids = new_model(seed=1), new_model("gru", seed=2), random_ids(9000)
     ngrams = NGrams.count(random_ids(2000, seed=5), 3, len(VOCABULARY))
-    found = scored(ours, ids, against=(theirs, VOCABULARY), counting=ngrams)
+    found = scored(ours, ids, against=(theirs, VOCABULARY), ngrams=ngrams)
     np.testing.assert_allclose(found.nats[:, 1], scored(theirs, ids).nats[:, 0], atol=1e-6)
     np.testing.assert_allclose(found.nats[:, 2], ngrams.score(ids))
 
@@ -234,12 +234,12 @@ def test_cold_surprise_reads_exactly_so_many_characters() -> None:
 def test_memory_stands_beside_the_whole_text_and_counting() -> None:
     model, ids = new_model(), random_ids(3000)
     ngrams = NGrams.count(random_ids(5000, seed=3), 4, len(VOCABULARY))
-    memory = measure_memory(model, 0, ids, counting=ngrams, longest=64, positions=150)
+    memory = measure_memory(model, 0, ids, ngrams=ngrams, longest=64, positions=150)
     assert memory.contexts.tolist() == [1, 2, 4, 8, 16, 32, 64]
     np.testing.assert_allclose(memory.whole, slow_surprise(model, ids, 0)[0][memory.positions], rtol=1e-3)
     np.testing.assert_allclose(memory.nats[3], cold_surprise(model, ids, memory.positions, 8))
     for k in (1, 2, 3):
-        np.testing.assert_allclose(memory.counting[k - 1], ngrams.score(ids, order=k + 1)[memory.positions])
+        np.testing.assert_allclose(memory.baseline[k - 1], ngrams.score(ids, order=k + 1)[memory.positions])
     assert memory.missing[-1] == pytest.approx(memory.losses[-1] - memory.whole.mean())
     assert memory.errors[2] == pytest.approx((memory.nats[2] - memory.whole).std(ddof=1) / math.sqrt(150))
 
@@ -340,4 +340,4 @@ def test_without_the_own_text_counting_is_left_out(trained, tmp_path) -> None:
     alone.write_bytes(checkpoint.read_bytes())
     result = CliRunner().invoke(main, ["score", str(alone), str(trained / "text.txt"), "--json"])
     assert "going on without counting" in result.stderr
-    assert "counting" not in json.loads(result.stdout)["kinds"][0]
+    assert "baseline" not in json.loads(result.stdout)["kinds"][0]

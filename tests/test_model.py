@@ -215,7 +215,7 @@ def test_the_bias_of_the_forget_gate_is_an_option() -> None:
 @pytest.mark.parametrize(("cell", "keep", "replace"), [("lstm", "f", "i"), ("gru", "z", "")])
 def test_with_memory_the_units_start_with_time_constants_up_to_it(cell: str, keep: str, replace: str) -> None:
     model = CharRNN(Shape(5, cell, layers=2, hidden_size=400))
-    model.initialise(1, memory=100)
+    model.initialise(1, chrono=100)
     gates = model.cell.gates
     for name in ("input.b", "projection1.b"):
         bias = model.parameters[name]
@@ -230,9 +230,9 @@ def test_with_memory_the_units_start_with_time_constants_up_to_it(cell: str, kee
 
 def test_memory_needs_gates_and_leaves_no_room_for_a_forget_bias() -> None:
     with pytest.raises(ConfigError, match="no gates to remember"):
-        model_shape(ModelConfig(cell="vanilla", memory=9), 5)
+        model_shape(ModelConfig(cell="vanilla", chrono=9), 5)
     with pytest.raises(ConfigError, match="forget_bias has no effect"):
-        model_shape(ModelConfig(memory=9, forget_bias=0), 5)
+        model_shape(ModelConfig(chrono=9, forget_bias=0), 5)
 
 
 def test_only_a_rectified_cell_starts_from_the_identity() -> None:

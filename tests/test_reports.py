@@ -21,7 +21,7 @@ from charnn.network.cells import find_cell
 from charnn.network.model import CharRNN
 from charnn.planning import advice
 from charnn.runs.opening import create
-from charnn.runs.snapshot import Record, model_shape, parameters_by_layer, read_record
+from charnn.runs.snapshot import RunReport, model_shape, parameters_by_layer, read_report
 from charnn.terminal import inspection, words
 from charnn.terminal.console import PlainConsole
 from charnn.terminal.inspection import Inspection
@@ -53,8 +53,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def records(folder: Path) -> list[Record]:
-    return [read_record(path) for path in sorted((folder / "runs").iterdir())]
+def reports(folder: Path) -> list[RunReport]:
+    return [read_report(path) for path in sorted((folder / "runs").iterdir())]
 
 
 @pytest.fixture
@@ -70,12 +70,12 @@ def shown(renderable: Any, width: int = 80, height: int | None = None) -> list[s
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 240])
-def test_the_table_of_runs_fits_and_squeezes_nothing(records: list[Record], width: int) -> None:
-    lines = shown(RunTable(records), width)
+def test_the_table_of_runs_fits_and_squeezes_nothing(reports: list[RunReport], width: int) -> None:
+    lines = shown(RunTable(reports), width)
     assert len(lines) == 3
     assert all(cell_len(line) <= width for line in lines)
     assert (
-        "lstm 1x8" in lines[1] and "finished" in lines[1] and words.loss(records[0].summary.best_val_loss) in lines[1]
+        "lstm 1x8" in lines[1] and "finished" in lines[1] and words.loss(reports[0].summary.best_val_loss) in lines[1]
     )
     assert ("▁" in lines[1]) is (width >= 80)
 
@@ -86,8 +86,8 @@ def test_runs_lists_the_newest_first(here: CliRunner) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_one_run_is_shown_in_full(records: list[Record], width: int) -> None:
-    lines = shown(Inspection(records[:1]), width)
+def test_one_run_is_shown_in_full(reports: list[RunReport], width: int) -> None:
+    lines = shown(Inspection(reports[:1]), width)
     assert all(cell_len(line) <= width for line in lines)
     text = " ".join(" ".join(lines).split())
     for part in (
@@ -104,27 +104,27 @@ def test_one_run_is_shown_in_full(records: list[Record], width: int) -> None:
         assert part in text
 
 
-def test_several_runs_are_laid_over_one_another_and_ranked(records: list[Record]) -> None:
-    lines = shown(Inspection(records), 120)
+def test_several_runs_are_laid_over_one_another_and_ranked(reports: list[RunReport]) -> None:
+    lines = shown(Inspection(reports), 120)
     legend = "".join(line for line in lines if "━━" in line)
     assert "first-lstm-1" in legend and "second-gru-1" in legend
-    losses = [record.summary.best_val_loss for record in records]
-    best = records[losses.index(min(losses))].summary  # type: ignore[type-var]
+    losses = [report.summary.best_val_loss for report in reports]
+    best = reports[losses.index(min(losses))].summary  # type: ignore[type-var]
     assert f"{best.cell} 1x8" in lines[-2]
 
 
 @pytest.mark.parametrize(
     ("by", "last"),
     [
-        ("steps", lambda record: 40),
-        ("epochs", lambda record: record.metrics[-1]["epoch"]),
-        ("characters", lambda record: 40 * 4 * 16),
-        ("time", lambda record: record.metrics[-1]["elapsed_seconds"]),
+        ("steps", lambda report: 40),
+        ("epochs", lambda report: report.metrics[-1]["epoch"]),
+        ("characters", lambda report: 40 * 4 * 16),
+        ("time", lambda report: report.metrics[-1]["elapsed_seconds"]),
     ],
 )
-def test_curves_run_over_what_was_asked_for(records: list[Record], by: str, last: Any) -> None:
-    chart = inspection.loss_chart(records[:1], by)
-    assert chart.series[0].xs[-1] == pytest.approx(last(records[0]))
+def test_curves_run_over_what_was_asked_for(reports: list[RunReport], by: str, last: Any) -> None:
+    chart = inspection.loss_chart(reports[:1], by)
+    assert chart.series[0].xs[-1] == pytest.approx(last(reports[0]))
     assert chart.x_label == by
 
 
@@ -137,7 +137,7 @@ def test_inspect_writes_a_picture(here: CliRunner, folder: Path) -> None:
 
 def test_inspect_keeps_its_json(here: CliRunner) -> None:
     answer = json.loads(here.invoke(main, ["inspect", "--json"]).stdout)
-    assert answer[0]["status"] == "finished" and answer[0]["yardstick_loss"] is not None
+    assert answer[0]["status"] == "finished" and answer[0]["baseline_loss"] is not None
 
 
 @pytest.mark.parametrize("arguments", [["--watch"], ["--watch", "--json"], ["--svg", "a.svg", "--json"]])
@@ -146,34 +146,36 @@ def test_inspect_refuses_what_cannot_go_together(here: CliRunner, arguments: lis
     assert result.exit_code != 0 and not result.stdout
 
 
-def test_watching_follows_a_run_until_it_ends(records: list[Record]) -> None:
-    running = replace(records[0], summary=replace(records[0].summary, status="running"))
-    looks, waits = iter([[running], [running], [records[0]]]), []
+def test_watching_follows_a_run_until_it_ends(reports: list[RunReport]) -> None:
+    running = replace(reports[0], summary=replace(reports[0].summary, status="running"))
+    looks, waits = iter([[running], [running], [reports[0]]]), []
     file = io.StringIO()
     console = PlainConsole(file=file, width=80, height=24, force_terminal=True, _environ={"TERM": "xterm"})
     last = inspection.watch(console, lambda: next(looks), "steps", waits.append)
-    assert last.records == [records[0]] and len(waits) == 2
+    assert last.reports == [reports[0]] and len(waits) == 2
     assert file.getvalue().rindex("\x1b[?1049l") > file.getvalue().rindex("\x1b[?1049h")
 
 
-def test_a_watched_screen_is_filled_and_not_overfull(records: list[Record]) -> None:
+def test_a_watched_screen_is_filled_and_not_overfull(reports: list[RunReport]) -> None:
     for height in (24, 50):
-        assert height - 4 <= len(shown(Inspection(records[:1]), 80, height)) <= height
+        assert height - 4 <= len(shown(Inspection(reports[:1]), 80, height)) <= height
 
 
 # Advice
 
 
-def history(record: Record, validation: list[float], training: float, steps: int = 10_000, **model: Any) -> Record:
+def history(
+    report: RunReport, validation: list[float], training: float, steps: int = 10_000, **model: Any
+) -> RunReport:
     """A run with these validation losses, evenly spread."""
     every = steps // len(validation)
     metrics = [
         {"step": every * (i + 1), "epoch": i + 1.0, "train_loss": training, "val_loss": loss, "elapsed_seconds": 1.0}
         for i, loss in enumerate(validation)
     ]
-    config = replace(record.config, model=replace(record.config.model, **model))
-    summary = replace(record.summary, epoch=float(len(validation)))
-    return replace(record, metrics=metrics, config=config, summary=summary)
+    config = replace(report.config, model=replace(report.config.model, **model))
+    summary = replace(report.summary, epoch=float(len(validation)))
+    return replace(report, metrics=metrics, config=config, summary=summary)
 
 
 @pytest.mark.parametrize(
@@ -188,20 +190,20 @@ def history(record: Record, validation: list[float], training: float, steps: int
     ],
 )
 def test_the_fit_is_said_in_a_sentence(
-    records: list[Record], validation: list[float], training: float, sentence: str, hint: str
+    reports: list[RunReport], validation: list[float], training: float, sentence: str, hint: str
 ) -> None:
-    found = advice.fit(history(records[0], validation, training))
+    found = advice.diagnose(history(reports[0], validation, training))
     assert found.message.startswith(sentence) and hint in found.hint
 
 
-def test_a_network_is_not_blamed_for_a_short_training(records: list[Record]) -> None:
-    found = advice.fit(history(records[0], [2.0, 1.51, 1.50, 1.50, 1.50], 1.49, steps=100))
+def test_a_network_is_not_blamed_for_a_short_training(reports: list[RunReport]) -> None:
+    found = advice.diagnose(history(reports[0], [2.0, 1.51, 1.50, 1.50, 1.50], 1.49, steps=100))
     assert found.message.startswith("Trained briefly") and "--epochs 20" in found.hint
 
 
-def test_without_a_validation_part_there_is_no_verdict(records: list[Record]) -> None:
-    config = replace(records[0].config, data=replace(records[0].config.data, val_fraction=0.0))
-    assert "--val-fraction" in advice.fit(replace(records[0], config=config)).hint
+def test_without_a_validation_part_there_is_no_verdict(reports: list[RunReport]) -> None:
+    config = replace(reports[0].config, data=replace(reports[0].config.data, val_fraction=0.0))
+    assert "--val-fraction" in advice.diagnose(replace(reports[0], config=config)).hint
 
 
 @pytest.mark.parametrize("cell", cell_names())
@@ -223,10 +225,10 @@ def test_parameters_are_counted_without_making_them(cell: str, embedding: int, l
         (1.67, "as good as counting"),
     ],
 )
-def test_a_loss_is_shown_with_its_distance_to_counting(records: list[Record], loss: float, expected: str) -> None:
-    yardstick = records[0].yardstick
-    assert yardstick is not None
-    assert expected in words.judged(loss, replace(yardstick, loss=1.669))
+def test_a_loss_is_shown_with_its_distance_to_counting(reports: list[RunReport], loss: float, expected: str) -> None:
+    baseline = reports[0].baseline
+    assert baseline is not None
+    assert expected in words.judged(loss, replace(baseline, loss=1.669))
 
 
 @pytest.mark.parametrize(

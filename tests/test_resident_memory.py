@@ -12,7 +12,7 @@ import pytest
 from helpers import TINY, some_text
 
 from charnn.config import flat_settings, resolve
-from charnn.runs.fitting import ENOUGH_VALIDATION, fit
+from charnn.runs.fitting import ENOUGH_VALIDATION, choose
 from charnn.runs.opening import create
 from charnn.runs.run import TrainingRun
 from charnn.text.batches import scoring_chunks
@@ -67,8 +67,8 @@ def test_training_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(trainer, "MAPPED", 4 * 8 * 2)  # every other step
     with run_on(tmp_path, some_text(40_000) * 100, val_fraction=0.0, steps=4) as run:
         path, after_steps = run.path / "corpus.npy", []
-        for record in trainer.train(run):
-            if isinstance(record, events.Progress):
+        for event in trainer.train(run):
+            if isinstance(event, events.Step):
                 after_steps.append(resident(path))
                 assert run.train_ids.any()  # the whole text comes into memory
                 assert resident(path) > 3 * MB
@@ -79,11 +79,11 @@ def test_training_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pytes
 def test_validation_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "MAPPED", 10**9)  # training does not
     with run_on(tmp_path, some_text(40_000) * 100, val_fraction=0.001, steps=1) as run:
-        for record in trainer.train(run):
-            if isinstance(record, events.Progress):
+        for event in trainer.train(run):
+            if isinstance(event, events.Step):
                 assert run.train_ids.any()
                 assert resident(run.path / "corpus.npy") > 3 * MB
-            if isinstance(record, events.Validating):
+            if isinstance(event, events.Validating):
                 assert resident(run.path / "corpus.npy") < MB
                 return
     pytest.fail("there was no validation")
@@ -117,15 +117,15 @@ def test_scoring_reads_only_the_characters_of_its_chunk(tmp_path: Path) -> None:
 def test_a_long_text_holds_out_as_much_for_validation_as_is_needed_unless_told_otherwise() -> None:
     notices: list[str] = []
     characters = 100 * ENOUGH_VALIDATION
-    fitted = fit(resolve(flat_settings({})), characters, 65, notices.append, cores=2).config
+    fitted = choose(resolve(flat_settings({})), characters, 65, notices.append, cores=2).config
     assert fitted.data.val_fraction == pytest.approx(0.01)
     assert "1.000% of it is held out for validation instead of 10%" in notices[0]
     for budget, held_out in ((60.0, 200_000), (300.0, 300_000), (3600.0, 3_600_000), (36_000.0, ENOUGH_VALIDATION)):
-        soon = fit(resolve(flat_settings({"budget": budget})), characters, 65, notices.append, cores=2).config
+        soon = choose(resolve(flat_settings({"budget": budget})), characters, 65, notices.append, cores=2).config
         assert soon.data.val_fraction == pytest.approx(held_out / characters)
-    asked = fit(resolve(flat_settings({"val_fraction": 0.1})), characters, 65, pytest.fail, cores=2).config
+    asked = choose(resolve(flat_settings({"val_fraction": 0.1})), characters, 65, pytest.fail, cores=2).config
     assert asked.data.val_fraction == 0.1
-    assert fit(resolve(flat_settings({})), 2 * MB, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
+    assert choose(resolve(flat_settings({})), 2 * MB, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
 
 
 def planned(folder: Path, **options: object) -> TrainingRun:

@@ -27,7 +27,7 @@ from charnn.runs.run import TrainingRun
 from charnn.storage import checkpoint
 from charnn.text.batches import scoring_streams
 from charnn.training import events, trainer
-from charnn.training.events import Metrics, Progress
+from charnn.training.events import Metrics, Step
 from charnn.training.team import Team, launch, share
 
 Got = list[dict[str, np.ndarray[Any, Any]]]
@@ -121,8 +121,8 @@ def test_the_same_number_of_workers_repeats_to_the_bit_even_when_stopped_and_res
     with new_run(tmp_path, "whole", workers=2, **NET) as whole:
         list(trainer.train(whole))
     with new_run(tmp_path, "parts", workers=2, **NET) as first:
-        for record in trainer.train(first, lambda: first.state.step >= 6):
-            stopped_at = record.step if isinstance(record, Progress) else 0
+        for event in trainer.train(first, lambda: first.state.step >= 6):
+            stopped_at = event.step if isinstance(event, Step) else 0
         assert 0 < first.state.step < 24 and first.state.position.chunk and not stopped_at
     with opening.resume(first.path) as second:
         list(trainer.train(second))
@@ -184,7 +184,7 @@ def test_a_killed_worker_ends_the_training_with_a_clear_error_and_a_good_checkpo
 def test_an_abandoned_training_takes_its_workers_along(tmp_path: Path) -> None:
     with new_run(tmp_path, workers=2, steps=10**6) as training:
         records = trainer.train(training)
-        while not isinstance(next(records), Progress):
+        while not isinstance(next(records), Step):
             pass
         assert len(multiprocessing.active_children()) == 1
         records.close()
@@ -287,7 +287,7 @@ def test_a_program_with_a_main_guard_may_use_workers(tmp_path: Path) -> None:
 
 
 def test_a_program_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
-    done = script(tmp_path, f"for record in {TRAIN}:\n    pass")
+    done = script(tmp_path, f"for event in {TRAIN}:\n    pass")
     assert done.returncode == 1
     assert done.stderr.count("Traceback") == 1
     assert 'put the call under if __name__ == "__main__":' in done.stderr

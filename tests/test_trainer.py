@@ -13,7 +13,7 @@ from reference import forward, surprise
 
 from charnn.network.dropout import NOTHING_DROPPED, Masks
 from charnn.text.batches import BURN_IN, Position
-from charnn.training.events import Metrics, Progress, Validated
+from charnn.training.events import Metrics, Step, Validated
 from charnn.training.team import Team
 from charnn.training.trainer import Trainer
 
@@ -24,23 +24,23 @@ def test_the_state_is_carried_within_an_epoch_and_cold_at_the_start_of_one(tmp_p
     with new_run(tmp_path, characters=400, steps=23) as run:
         assert run.batches.chunks_per_epoch == 11
         trainer = Trainer(run)
-        for record in trainer.train():
-            if isinstance(record, Progress):
+        for event in trainer.train():
+            if isinstance(event, Step):
                 warm = any(array.any() for layer in trainer.carry for array in layer.values())
-                assert warm == (record.step % 11 > 0)
-                assert run.state.position == Position(record.step // 11, record.step % 11)
+                assert warm == (event.step % 11 > 0)
+                assert run.state.position == Position(event.step // 11, event.step % 11)
 
 
 def test_a_step_starts_from_the_state_that_the_one_before_left(tmp_path: Path) -> None:
     with new_run(tmp_path, layers=2) as run:
         trainer = Trainer(run)
-        records = trainer.train()
+        events = trainer.train()
         while run.state.step < 3:
-            next(records)
+            next(events)
         x, y = run.batches.batch(run.state.position)
         logits, carry = forward(run.model, x, trainer.carry)
-        record = next(record for record in records if isinstance(record, Progress))
-        assert record.loss == pytest.approx(float(surprise(logits, y).mean()), rel=1e-5)
+        event = next(event for event in events if isinstance(event, Step))
+        assert event.loss == pytest.approx(float(surprise(logits, y).mean()), rel=1e-5)
         for ours, theirs in zip(trainer.carry, carry, strict=True):
             for name in theirs:
                 np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-5)
@@ -48,18 +48,18 @@ def test_a_step_starts_from_the_state_that_the_one_before_left(tmp_path: Path) -
 
 def test_a_line_of_metrics_sums_up_the_steps_since_the_one_before(tmp_path: Path) -> None:
     with new_run(tmp_path, log_every=3, validate_every=7, clip_norm=0.3) as run:
-        records = list(Trainer(run).train())
-    steps: list[Progress] = []
+        events = list(Trainer(run).train())
+    steps: list[Step] = []
     lines = 0
-    for record in records:
-        if isinstance(record, Progress):
-            steps.append(record)
-        elif isinstance(record, Metrics):
+    for event in events:
+        if isinstance(event, Step):
+            steps.append(event)
+        elif isinstance(event, Metrics):
             last = steps[-1]
-            assert record.train_loss == pytest.approx(sum(step.loss for step in steps) / len(steps))
-            assert record.clipped == sum(step.clipped for step in steps) / len(steps)
-            assert record.epoch == pytest.approx(last.epoch, abs=1e-6)
-            assert (record.step, record.learning_rate, record.grad_norm) == (
+            assert event.train_loss == pytest.approx(sum(step.loss for step in steps) / len(steps))
+            assert event.clipped == sum(step.clipped for step in steps) / len(steps)
+            assert event.epoch == pytest.approx(last.epoch, abs=1e-6)
+            assert (event.step, event.learning_rate, event.grad_norm) == (
                 last.step,
                 last.learning_rate,
                 last.grad_norm,
@@ -70,7 +70,7 @@ def test_a_line_of_metrics_sums_up_the_steps_since_the_one_before(tmp_path: Path
 
 def test_the_validation_loss_is_that_of_the_whole_validation_part_in_order(tmp_path: Path) -> None:
     with new_run(tmp_path, characters=3000, steps=4, validate_every=4, dropout=0.5) as run:
-        loss = next(record.loss for record in Trainer(run).train() if isinstance(record, Validated))
+        loss = next(event.loss for event in Trainer(run).train() if isinstance(event, Validated))
         context, ids = np.asarray(run.train_ids[-BURN_IN - 1 :]), np.asarray(run.validation_ids)
         text = np.concatenate([context, ids])
         logits, _ = forward(run.model, text[:-1, None], run.model.zero_carry(1))
@@ -81,11 +81,11 @@ def test_the_validation_loss_is_that_of_the_whole_validation_part_in_order(tmp_p
 
 def test_the_best_validation_is_the_lowest_so_far(tmp_path: Path) -> None:
     with new_run(tmp_path, validate_every=2, learning_rate=0.05) as run:
-        validated = [record for record in Trainer(run).train() if isinstance(record, Validated)]
+        validated = [event for event in Trainer(run).train() if isinstance(event, Validated)]
     lowest = math.inf
-    for record in validated:
-        assert record.best == (record.loss < lowest)
-        lowest = min(lowest, record.loss)
+    for event in validated:
+        assert event.best == (event.loss < lowest)
+        lowest = min(lowest, event.loss)
     assert (run.state.best_val_loss, run.state.val_loss) == (lowest, validated[-1].loss)
 
 

@@ -23,7 +23,7 @@ from charnn.terminal.training.course import POINTS, Course, Smoothed, Trace
 from charnn.terminal.training.dashboard import Dashboard, loss_chart
 from charnn.terminal.training.display import Display
 from charnn.terminal.training.preview import Preview
-from charnn.training.events import Finished, Progress, Record, Saved, Validated
+from charnn.training.events import Event, Finished, Saved, Step, Validated
 from charnn.training.trainer import Trainer
 
 TEXT = "".join(f"ANNA: {word} by the sea shore, the shells I {word} are sea shells.\n" for word in "abcdefgh") * 12
@@ -79,8 +79,8 @@ def run(tmp_path: Path) -> Iterator[TrainingRun]:
 def trained(run: TrainingRun) -> Course:
     """The course of a whole training."""
     course = Course(run, ticking())
-    for record in Trainer(run).train():
-        course.take(record)
+    for event in Trainer(run).train():
+        course.take(event)
     course.sample, course.sample_step = "ANNA: by the shore,\n\nthe \x1b[2Jshells [red] I\n" * 3, 40
     return course
 
@@ -160,7 +160,7 @@ def test_a_frame_is_drawn_at_most_four_times_a_second(run: TrainingRun, monkeypa
     with Display(run, console=console(Screen()), clock=lambda: now[0]) as display:
         for step in range(1, 101):
             now[0] = step / 25
-            display.show(Progress(step, 100, 0.1, 3.0, 1e-3, 1.0, False, now[0]))
+            display.show(Step(step, 100, 0.1, 3.0, 1e-3, 1.0, False, now[0]))
     assert 15 <= len(frames) <= 17
 
 
@@ -176,7 +176,7 @@ def test_slow_terminals_are_drawn_on_less_often(run: TrainingRun, monkeypatch: p
     with Display(run, console=console(Screen()), clock=lambda: now[0]) as display:
         while now[0] < 100:
             now[0] += 0.02
-            display.show(Progress(1, 100, 0.1, 3.0, 1e-3, 1.0, False, now[0]))
+            display.show(Step(1, 100, 0.1, 3.0, 1e-3, 1.0, False, now[0]))
     assert len(frames) * 0.05 / 100 < 0.006
 
 
@@ -193,8 +193,8 @@ def test_looking_on_changes_nothing_of_the_training(tmp_path: Path) -> None:
         new_run(tmp_path / "b", dropout=0.2) as watched,
         Display(watched, console=console(Screen()), clock=ticking(100.0)) as display,
     ):
-        for record in Trainer(watched).train():
-            display.show(record)
+        for event in Trainer(watched).train():
+            display.show(event)
     assert display.course.sample
     assert digest(watched) == digest(alone)
 
@@ -222,8 +222,8 @@ def after_the_screen(written: str) -> str:
 def test_the_screen_and_the_cursor_are_restored_at_the_end_and_the_outcome_stays(run: TrainingRun) -> None:
     screen = Screen()
     with Display(run, console=console(screen), clock=ticking()) as display:
-        for record in Trainer(run).train():
-            display.show(record)
+        for event in Trainer(run).train():
+            display.show(event)
     written = screen.getvalue()
     assert ENTER in written
     rest = after_the_screen(written)
@@ -277,9 +277,9 @@ def test_the_terminal_can_be_left_and_entered_again_at_any_moment(run: TrainingR
 def test_quiet_is_a_single_line(run: TrainingRun) -> None:
     screen, now = Screen(), [0.0]
     with Display(run, True, console(screen, 100), lambda: now[0]) as display:
-        for record in Trainer(run).train():
+        for event in Trainer(run).train():
             now[0] += 0.3
-            display.show(record)
+            display.show(event)
     assert ENTER not in screen.getvalue()
     assert "epoch" in screen.getvalue() and "left" in screen.getvalue()
     assert "└" not in screen.getvalue()
@@ -289,8 +289,8 @@ def test_quiet_is_a_single_line(run: TrainingRun) -> None:
 def test_elsewhere_than_on_a_terminal_there_are_plain_lines(run: TrainingRun, environment: dict[str, str]) -> None:
     file = io.StringIO()
     with Display(run, console=console(file, **environment), clock=ticking()) as display:
-        for record in Trainer(run).train():
-            display.show(record)
+        for event in Trainer(run).train():
+            display.show(event)
     assert "\x1b" not in file.getvalue()
     assert "than counting" in file.getvalue().splitlines()[-3]
     assert len([line for line in file.getvalue().splitlines() if line.startswith("step ")]) >= 4
@@ -304,7 +304,7 @@ def test_a_dumb_terminal_gets_plain_lines() -> None:
 def test_colour_can_be_turned_off(run: TrainingRun) -> None:
     screen = Screen()
     with Display(run, console=console(screen, NO_COLOR="1"), clock=ticking()) as display:
-        display.show(Progress(1, 40, 0.1, 3.0, 1e-3, 1.0, False, 1.0))
+        display.show(Step(1, 40, 0.1, 3.0, 1e-3, 1.0, False, 1.0))
     assert "\x1b[36m" not in screen.getvalue() and ENTER in screen.getvalue()
 
 
@@ -328,10 +328,10 @@ def test_a_resumed_run_shows_its_past(run: TrainingRun) -> None:
 def test_the_time_left_follows_from_the_speed(run: TrainingRun) -> None:
     now = [0.0]
     course = Course(run, lambda: now[0])
-    records: list[Record] = [Progress(s, 100, 0.1, 3.0, 1e-3, 1.0, s % 2 == 0, s / 10) for s in range(1, 51)]
-    for record in records:
+    events: list[Event] = [Step(s, 100, 0.1, 3.0, 1e-3, 1.0, s % 2 == 0, s / 10) for s in range(1, 51)]
+    for event in events:
         now[0] += 0.1
-        course.take(record)
+        course.take(event)
     assert course.speed == pytest.approx(10 * course.characters_per_step, rel=0.01)
     assert course.left == pytest.approx(5, rel=0.01)
     assert course.clipped.mean == pytest.approx(0.5, abs=0.05)

@@ -15,13 +15,13 @@ from pathlib import Path
 from charnn.config import flat_settings, resolve
 from charnn.runs.opening import create
 from charnn.runs.run import TrainingRun
-from charnn.runs.snapshot import read_record
+from charnn.runs.snapshot import read_report
 from charnn.terminal.console import PlainConsole
 from charnn.terminal.inspection import loss_chart
 from charnn.terminal.training.course import Course
 from charnn.terminal.training.dashboard import Dashboard
 from charnn.terminal.training.preview import Preview
-from charnn.training.events import Progress, Validated
+from charnn.training.events import Step, Validated
 from charnn.training.trainer import train
 
 IMAGES = Path(__file__).parent
@@ -48,7 +48,7 @@ def watched(run: TrainingRun) -> str:
         course.take(record)
         if isinstance(record, Validated):
             course.sample, course.sample_step = Preview(run).draw() or "", record.step
-        if isinstance(record, Progress) and not svg and record.step >= SHOWN_AT * record.total_steps:
+        if isinstance(record, Step) and not svg and record.step >= SHOWN_AT * record.total_steps:
             svg = picture(course)
     return svg
 
@@ -62,7 +62,7 @@ def main() -> None:
                 svg = watched(run)
             if name == "dialogues-lstm-1":
                 (IMAGES / "training.svg").write_text(svg)
-        records = [read_record(Path("runs") / name) for name in RUNS]
+        records = [read_report(Path("runs") / name) for name in RUNS]
         (IMAGES / "loss.svg").write_text(loss_chart(records, "epochs").svg())
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from charnn.baseline.ngrams import Yardstick, measure
+from charnn.baseline.ngrams import Baseline, measure
 
 LOWEST_PRIORITY = 19
 
@@ -28,8 +28,8 @@ VALIDATION_LIMIT = 200_000
 """Characters counted and scored at most: a few seconds, and 100 to 250 MB."""
 
 
-class Counting:
-    """A yardstick on its way. Close it: that ends the process, whether or not it is done."""
+class BackgroundBaseline:
+    """A baseline on its way. Close it: that ends the process, whether or not it is done."""
 
     def __init__(self, ids: Path, train_stop: int, validation_stop: int, vocabulary_size: int):
         self._answer: bytes | None = None
@@ -44,12 +44,12 @@ class Counting:
             start_new_session=True,  # Ctrl-C is for the trainer to answer
         )
 
-    def poll(self) -> Yardstick | None:
-        """The yardstick, if it is known by now."""
+    def poll(self) -> Baseline | None:
+        """The baseline, if it is known by now."""
         return None if self._process.poll() is None else self.wait()
 
-    def wait(self, stop: Callable[[], bool] = lambda: False) -> Yardstick | None:
-        """The yardstick, however long it takes; None if told to stop, or where it could not be measured."""
+    def wait(self, stop: Callable[[], bool] = lambda: False) -> Baseline | None:
+        """The baseline, however long it takes; None if told to stop, or where it could not be measured."""
         while self._process.poll() is None:
             if stop():
                 return None
@@ -60,7 +60,7 @@ class Counting:
             values = json.loads(self._answer)
         except ValueError:
             return None
-        return Yardstick(**{**values, "losses_by_order": tuple(values["losses_by_order"])})
+        return Baseline(**{**values, "losses_by_order": tuple(values["losses_by_order"])})
 
     def close(self) -> None:
         """End the process."""

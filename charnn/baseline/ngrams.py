@@ -175,7 +175,7 @@ def _checked(ids: Ids, vocabulary_size: int) -> Integers:
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class Baseline:
     """What plain counting reaches on a validation text, in nats per character."""
 
     order: int  # chosen on the training text alone
@@ -197,7 +197,7 @@ def measure(
     train_limit: int = TRAIN_LIMIT,
     validation_limit: int = VALIDATION_LIMIT,
     stop: Callable[[], None] = _never,
-) -> Yardstick:
+) -> Baseline:
     """Choose the order on the training text, count all of it, and score the validation text.
 
     Where the validation text directly follows another, pass that one or its end as ``context``: its last characters are
@@ -215,7 +215,7 @@ def measure(
     order = choose_order(train, vocabulary_size, max_order, stop=stop)
     ngrams = NGrams.count(train, max_order, vocabulary_size, stop=stop)
     losses = _losses(ngrams, validation, context, stop)
-    return Yardstick(
+    return Baseline(
         order=order,
         loss=losses[order - 1],
         losses_by_order=losses,

@@ -33,7 +33,7 @@ from charnn.runs.opening import create
 from charnn.runs.run import TrainingRun
 from charnn.sampling.sampler import Sampling, generate
 from charnn.text.vocabulary import Vocabulary
-from charnn.training.events import Progress
+from charnn.training.events import Step
 from charnn.training.trainer import train
 
 ALPHABET = sorted(f"\n {string.ascii_letters}!$&',-.3:;?")
@@ -184,13 +184,13 @@ def _new_run(text: Path, path: Path, **options: Any) -> TrainingRun:
     return create(resolve(flat_settings({"val_fraction": 0.0, **schedule, **settings})), [text], path)
 
 
-def _steps(run: TrainingRun) -> Generator[Progress, None, None]:
-    """One record a step. Closed, it ends the training and its processes."""
-    records = train(run)
+def _steps(run: TrainingRun) -> Generator[Step, None, None]:
+    """One event a step. Closed, it ends the training and its processes."""
+    events = train(run)
     try:
-        yield from (record for record in records if isinstance(record, Progress))
+        yield from (event for event in events if isinstance(event, Step))
     finally:
-        records.close()  # type: ignore[attr-defined]
+        events.close()  # type: ignore[attr-defined]
 
 
 def sampling(streams: int, seconds: float, cell: str, layers: int, hidden_size: int) -> Answer:

@@ -24,7 +24,7 @@ Tensor = Any
 State = Any
 
 
-class Network:
+class TorchNetwork:
     """One-hot vectors, or an embedding of as many columns as there are units, under nn.LSTM, nn.GRU or nn.RNN."""
 
     def __init__(self, module: str, layers: int, hidden_size: int, embedding: bool):
@@ -56,7 +56,7 @@ def torch_training(
 ) -> dict[str, Any]:
     """Characters per second of whole steps, with PyTorch's own number of threads, and the memory it takes."""
     streams = _streams(Path(text), batch_size)
-    model = Network(module, layers, hidden_size, embedding)
+    model = TorchNetwork(module, layers, hidden_size, embedding)
     parameters = model.parameters()
     optimizer = torch.optim.Adam(parameters, LEARNING_RATE)
     positions = itertools.cycle(range(0, len(streams) - seq_length, seq_length))
@@ -111,7 +111,7 @@ def torch_sampling(
 
 def _module(module: str, streams: int, layers: int, hidden_size: int) -> Callable[[Tensor], Tensor]:
     """One step of nn.LSTM and its like: ids (B,) -> logits (B, V)."""
-    model = Network(module, layers, hidden_size, embedding=False)
+    model = TorchNetwork(module, layers, hidden_size, embedding=False)
     state: State = None
 
     def step(ids: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ def benchmark(settings: Settings) -> Generator[Measuring | Measured | Report, No
     with tempfile.TemporaryDirectory(prefix="charnn-bench-") as folder:
         machine = {**ask("machine"), **rival}
         prepared = ask("prepare", folder=folder, characters=settings.characters)
-        rows = plan(settings, machine["cores"], prepared)
+        rows = planned_rows(settings, machine["cores"], prepared)
         number, total = 0, settings.repeats * sum(len(row.variants) for row in rows)
         for row in rows:
             yield from _measure(row, settings.repeats, number, total)
@@ -171,7 +171,7 @@ def _measure(row: Row, repeats: int, number: int, total: int) -> Iterator[Measur
             row.drop_the_slow()
 
 
-def plan(settings: Settings, cores: int, prepared: Answer) -> list[Row]:
+def planned_rows(settings: Settings, cores: int, prepared: Answer) -> list[Row]:
     """The rows to be measured; ``prepared`` names the text and the run that there are."""
     networks = settings.networks()
     rows = machine_rows(cores, settings.seconds / 2)

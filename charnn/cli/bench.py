@@ -43,12 +43,12 @@ def command(quick: bool, as_json: bool, **options: Any) -> None:
     Every measurement runs in a process of its own. Leave the machine alone meanwhile.
     """
     from charnn.benchmark.suite import QUICK, Report, Settings, benchmark
-    from charnn.terminal.benchmark import Progress, ReportTables
+    from charnn.terminal.benchmark import ReportTables, Waiting
     from charnn.terminal.console import output_console
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
     settings = dataclasses.replace(QUICK if quick else Settings(), **given)
-    with _ending_on_sigterm(), contextlib.closing(benchmark(settings)) as records, Progress() as progress:
+    with _ending_on_sigterm(), contextlib.closing(benchmark(settings)) as records, Waiting() as progress:
         for record in records:
             progress.show(record)
     assert isinstance(record, Report)

@@ -37,10 +37,10 @@ def command(run: tuple[str, ...], by: str, watch: bool, svg: str | None, as_json
     """Loss curves and facts of RUN, or of several overlaid; by default the newest under runs/."""
     if watch + as_json + bool(svg) > 1:
         raise ConfigError("--watch, --svg and --json exclude each other", "give one of them")
-    from charnn.runs.snapshot import newest_run, read_record
+    from charnn.runs.snapshot import newest_run, read_report
 
     paths = [Path(name) for name in run] or [newest_run()]
-    records = [read_record(path, lambda message: tell(f"Warning: {message}")) for path in paths]
+    records = [read_report(path, lambda message: tell(f"Warning: {message}")) for path in paths]
     if as_json:
         print(json.dumps([asdict(record.summary) for record in records], indent=2))
         return
@@ -54,6 +54,6 @@ def command(run: tuple[str, ...], by: str, watch: bool, svg: str | None, as_json
     elif watch:
         if not console.can_redraw(out):
             raise ConfigError("--watch needs a terminal", "without it, inspect shows how things stand")
-        out.print(inspection.watch(out, lambda: [read_record(path) for path in paths], by))
+        out.print(inspection.watch(out, lambda: [read_report(path) for path in paths], by))
     else:
         out.print(inspection.Inspection(records, by))

@@ -17,14 +17,14 @@ Example:
 @click.command("runs", cls=ExamplesFirst, epilog=EPILOG)
 def command() -> None:
     """A table of the runs under runs/, newest first."""
-    from charnn.runs.snapshot import RUNS, list_runs, read_record
+    from charnn.runs.snapshot import RUNS, list_runs, read_report
     from charnn.terminal.console import output_console
     from charnn.terminal.runs import RunTable
 
     records = []
     for path in list_runs():
         try:
-            records.append(read_record(path))
+            records.append(read_report(path))
         except CharnnError as error:
             tell(f"Warning: {error.message}")
     if records:

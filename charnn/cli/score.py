@@ -110,13 +110,13 @@ def new_scorer(loaded: Snapshot, text: Text, other: Snapshot | None, alternative
         alternatives=alternatives,
         streams=1 if exact else streams_for(text.size),
         against=(other.model, other.vocabulary) if other else None,
-        counting=ngrams_of(loaded),
+        ngrams=ngrams_of(loaded),
         context=text.context,
     )
 
 
 def ngrams_of(loaded: Snapshot, order: int | None = None) -> NGrams | None:
-    """Counting in the run's own text, or None and a note where that is missing."""
+    """BackgroundBaseline in the run's own text, or None and a note where that is missing."""
     from charnn.insight.texts import count_ngrams, own_text
 
     try:
@@ -207,7 +207,7 @@ def show_memory(loaded: Snapshot, text: Text, heading: str, as_json: bool, as_ts
         loaded.vocabulary.start,
         text.head(TEXT_LIMIT),
         context=text.context,
-        counting=ngrams_of(loaded, ORDERS),
+        ngrams=ngrams_of(loaded, ORDERS),
         longest=min(LONGEST, max(256, 4 * loaded.config.training.seq_length)),
     )
     if as_json:

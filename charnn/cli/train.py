@@ -154,11 +154,11 @@ def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool
 
 
 def _dry_run(resolved: Resolved, corpus: tuple[str, ...], keep_network: bool) -> int:
-    from charnn.planning.dry_run import plan
+    from charnn.planning.dry_run import dry_run
     from charnn.terminal.console import output_console
-    from charnn.terminal.plan import PlanReport
+    from charnn.terminal.dry_run import DryRunReport
 
-    output_console().print(PlanReport(plan(resolved, corpus, sys.stdin.buffer, _note, keep_network)))
+    output_console().print(DryRunReport(dry_run(resolved, corpus, sys.stdin.buffer, _note, keep_network)))
     return 0
 
 

@@ -26,7 +26,7 @@ from charnn.insight.memory import ORDERS, TEXT_LIMIT, measure_memory
 from charnn.insight.texts import count_ngrams, open_text, own_text
 from charnn.runs import opening
 from charnn.runs.run import TrainingRun
-from charnn.runs.snapshot import RUNS, Record, Warn, ignore, load_snapshot, parameters_by_layer, read_record
+from charnn.runs.snapshot import RUNS, RunReport, Warn, ignore, load_snapshot, parameters_by_layer, read_report
 from charnn.storage.checkpoint import list_checkpoints, write_atomically
 from charnn.storage.folder import new_folder
 from charnn.text import corpus
@@ -64,7 +64,7 @@ class Comparison:
     def is_finished(self, cell: str) -> bool:
         if not list_checkpoints(self.folder(cell) / "checkpoints"):
             return False
-        return read_record(self.folder(cell)).summary.status == "finished"
+        return read_report(self.folder(cell)).summary.status == "finished"
 
     def open(self, cell: str, notice: Warn = ignore, stop: Callable[[], None] | None = None) -> TrainingRun:
         """The run of one cell, made now or opened where it stopped. Raises what ``charnn.runs.opening`` raises."""
@@ -171,29 +171,29 @@ class Standing:
     loss: float | None
     """The lowest validation loss."""
     gain: float | None
-    """By how much it is below that of plain counting."""
+    """By how much it is below that of plain ngrams."""
     characters_per_second: float
     memory: float | None
     """In characters; infinite where it is longer than was tried, None where the validation text is too short."""
     half_life: float | None
     """Of a gradient, in steps, in the long run."""
-    record: Record
+    report: RunReport
 
     def to_json(self) -> dict[str, Any]:
         """The figures, for programs; what is infinite becomes null."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del values["record"]
+        del values["report"]
         return {key: None if value == float("inf") else value for key, value in values.items()}
 
 
 def judge(comparison: Comparison, cell: str) -> Standing:
     """Look at one contestant as it stands, trained to the end or not."""
     folder = comparison.folder(cell)
-    record = read_record(folder)
-    summary = record.summary
+    report = read_report(folder)
+    summary = report.summary
     gain = None
-    if summary.best_val_loss is not None and summary.yardstick_loss is not None:
-        gain = summary.yardstick_loss - summary.best_val_loss
+    if summary.best_val_loss is not None and summary.baseline_loss is not None:
+        gain = summary.baseline_loss - summary.best_val_loss
     memory, half_life = _insight(folder)
     return Standing(
         cell=cell,
@@ -205,7 +205,7 @@ def judge(comparison: Comparison, cell: str) -> Standing:
         characters_per_second=summary.chars_per_second,
         memory=memory,
         half_life=half_life,
-        record=record,
+        report=report,
     )
 
 
@@ -215,8 +215,8 @@ def _insight(folder: Path) -> tuple[float | None, float | None]:
     try:
         with open_text(loaded, None) as text:
             ids, context = text.head(TEXT_LIMIT), text.context
-        counting = count_ngrams(loaded, own_text(loaded), ORDERS)
-        memory = measure_memory(loaded.model, loaded.vocabulary.start, ids, context=context, counting=counting)
+        ngrams = count_ngrams(loaded, own_text(loaded), ORDERS)
+        memory = measure_memory(loaded.model, loaded.vocabulary.start, ids, context=context, ngrams=ngrams)
         reach = measure_reach(loaded.model, ids, steps=STEPS, positions=POSITIONS)
     except CorpusError:
         return None, None

@@ -178,11 +178,11 @@ def _windows(model: CharRNN, text: Ids, ends: npt.NDArray[np.int64], steps: int)
 
 def backward_norms(model: CharRNN, workspace: Workspace, last: Array, path: Path) -> Floats:
     """Send the gradient ``last`` (P, V) of the last logits back: norms (L, S, K, P) of the gradient of each state."""
-    watches = [_Norms(model.cell.state, workspace.T, workspace.B, path) for _ in model.recurrent]
+    observers = [_Norms(model.cell.state, workspace.T, workspace.B, path) for _ in model.recurrent]
     workspace.logits[...] = 0
     workspace.logits[-workspace.B :] = last
-    model.backward(workspace, model.views(np.zeros(model.size)), watches)
-    return np.stack([watch.norms for watch in watches])
+    model.backward(workspace, model.views(np.zeros(model.size)), observers)
+    return np.stack([watch.norms for watch in observers])
 
 
 class _Norms:

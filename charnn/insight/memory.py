@@ -48,7 +48,7 @@ class Memory:
     contexts: npt.NDArray[np.int64]  # (C,) characters of context: 1, 2, 4, ...
     nats: Nats  # (C, P)
     whole: Nats  # (P,) with everything before
-    counting: Nats  # (O, P) of n-grams with 1, 2, ..., O characters of context; O is 0 without counting
+    baseline: Nats  # (O, P) of n-grams with 1, 2, ..., O characters of context; O is 0 without counting
 
     @property
     def losses(self) -> Nats:
@@ -94,7 +94,7 @@ class Memory:
             "nats_per_character": self.losses.tolist(),
             "errors": self.errors.tolist(),
             "whole_text": self.whole_loss,
-            "counting": self.counting.mean(axis=1).tolist(),
+            "baseline": self.baseline.mean(axis=1).tolist(),
             "characters": len(self.whole),
         }
 
@@ -105,7 +105,7 @@ def measure_memory(
     text: Ids,
     *,
     context: Ids | None = None,
-    counting: NGrams | None = None,
+    ngrams: NGrams | None = None,
     longest: int = 256,
     positions: int = POSITIONS,
     seed: int = 0,
@@ -130,7 +130,7 @@ def measure_memory(
         contexts=contexts,
         nats=np.stack([cold_surprise(model, everything, at, int(k)) for k in contexts]),
         whole=_warm_surprise(model, start, everything)[at],
-        counting=_counted(counting, everything, at),
+        baseline=_of_ngrams(ngrams, everything, at),
     )
 
 
@@ -160,8 +160,8 @@ def _warm_surprise(model: CharRNN, start: int, text: Ids) -> Nats:
     return np.concatenate(parts)
 
 
-def _counted(counting: NGrams | None, text: Ids, at: npt.NDArray[np.int64]) -> Nats:
+def _of_ngrams(ngrams: NGrams | None, text: Ids, at: npt.NDArray[np.int64]) -> Nats:
     """What n-grams of order 2, 3, ... say at the same places (O, P)."""
-    if counting is None:
+    if ngrams is None:
         return np.empty((0, len(at)))
-    return np.stack([nats[at] for nats in counting.score_orders(text)][1:])
+    return np.stack([nats[at] for nats in ngrams.score_orders(text)][1:])

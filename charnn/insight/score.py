@@ -1,7 +1,7 @@
 """The ids of a text of any size enter; the surprise at every character leaves, in nats, block by block, line by line.
 
 The surprise at a character is -log of the probability that the model gave it after all the characters before. Beside
-the model, another model and plain counting (``charnn/baseline/ngrams.py``) may judge the same text: each is a column of
+the model, another model and the n-gram baseline (``charnn/baseline``) may judge the same text: each is a column of
 ``nats``. What is kept of a text that streams by is in ``Tally``: sums by kind, and the lines worth showing.
 """
 
@@ -36,7 +36,7 @@ SHORTEST_LINE = 8
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """n characters in a row, judged by S judges: the model first, then another model, then plain counting."""
+    """n characters in a row, judged by S judges: the model first, then another model, then the n-gram baseline."""
 
     at: int
     """Position of the first in the text, from 0."""
@@ -88,7 +88,7 @@ class Line:
 
 
 class Scorer:
-    """Judges a text with one model, and beside it with ``against`` (another model) and ``counting``, where given.
+    """Judges a text with one model, and beside it with ``against`` (another model) and ``ngrams``, where given.
 
     ``context`` is what stands before the text: it is read, not scored. Raises ConfigError if the two models do not
     divide a text into the same characters.
@@ -102,12 +102,12 @@ class Scorer:
         alternatives: int = 0,
         streams: int = 1,
         against: tuple[CharRNN, Vocabulary] | None = None,
-        counting: NGrams | None = None,
+        ngrams: NGrams | None = None,
         context: Ids | None = None,
     ):
         self.vocabulary, self.alternatives = vocabulary, min(alternatives, len(vocabulary))
-        self.counting = counting
-        self.names = ("model", *(["against"] if against else []), *(["counting"] if counting else []))
+        self.ngrams = ngrams
+        self.names = ("model", *(["against"] if against else []), *(["baseline"] if ngrams else []))
         self._kinds = KindsOf(vocabulary)
         self._reader = Reader(model, vocabulary.start, streams)
         self._other: Reader | None = None
@@ -128,8 +128,8 @@ class Scorer:
             judges = [nats]
             if self._other is not None:
                 judges.append(self._judge(self._other, self._translated(block), 0)[0])
-            if self.counting is not None:
-                judges.append(self.counting.score(block, before))
+            if self.ngrams is not None:
+                judges.append(self.ngrams.score(block, before))
             last = int(before[-1]) if len(before) else self.vocabulary.start
             yield Scored(at, block, self._kinds(block, last), np.stack(judges, 1), expected, probabilities)
             at, before = at + len(block), block

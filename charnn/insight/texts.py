@@ -16,7 +16,7 @@ import numpy as np
 from charnn.baseline.ngrams import NGrams, choose_order
 from charnn.errors import CheckpointError, CorpusError, printable
 from charnn.insight.reading import Ids
-from charnn.runs.snapshot import CorpusFacts, Snapshot, field_of, yardstick_from_json
+from charnn.runs.snapshot import CorpusFacts, Snapshot, baseline_from_json, field_of
 from charnn.text import corpus
 from charnn.text.sources import Sources, code_points, open_sources
 from charnn.text.vocabulary import Vocabulary
@@ -51,11 +51,11 @@ def own_text(loaded: Snapshot) -> OwnText:
 
 
 def count_ngrams(loaded: Snapshot, own: OwnText, order: int | None = None) -> NGrams:
-    """Plain counting in the run's training text: up to ``order``, or the order of the run's yardstick."""
+    """Plain counting in the run's training text: up to ``order``, or the order of the run's baseline."""
     train, size = own.train[-COUNTED:], len(loaded.vocabulary)
     if order is None:
-        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
-        order = choose_order(train, size) if yardstick is None else yardstick.order
+        baseline = baseline_from_json(field_of(loaded.document, "baseline"))
+        order = choose_order(train, size) if baseline is None else baseline.order
     return NGrams.count(train, order, size)
 
 

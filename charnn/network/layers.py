@@ -66,7 +66,7 @@ def gate_scale(cell: Cell, dtype: npt.DTypeLike) -> Array:
     return scale
 
 
-class Watch(Protocol):
+class GradientObserver(Protocol):
     """Looks on as the gradient of the state goes back step by step; ``d_state`` is {name: (B, H)}.
 
     Both methods may change it in place, and so follow or inject a part of the gradient alone.
@@ -334,7 +334,7 @@ class Recurrent(Layer):
             cell_forward(s)
 
     def backward(
-        self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views, watch: Watch | None = None
+        self, w: RecurrentWorkspace, dh: Array, b: BackwardWorkspace, g: Views, observer: GradientObserver | None = None
     ) -> None:
         """Fill ``b.da`` (N, G * H) and the gradients of the parameters from ``dh`` (T, B, H).
 
@@ -351,13 +351,13 @@ class Recurrent(Layer):
             if self.cell.apart:
                 np.copyto(b.du_steps[t][: -self.cell.apart], d.together)
                 np.copyto(b.du_steps[t][-self.cell.apart :], d.rec)
-            if watch is not None:
-                watch.elementwise(t, b.d_state)
+            if observer is not None:
+                observer.elementwise(t, b.d_state)
             np.matmul(b.du_parts[t], WhT, out=b.product_blocks)  # (parts, blocks, B, width)
             for part in b.product:
                 np.add(d.h, part, out=d.h)
-            if watch is not None:
-                watch.complete(t, b.d_state)
+            if observer is not None:
+                observer.complete(t, b.d_state)
         h_prev = w.states["h"][:-1].reshape(-1, self.hidden_size)  # (N, H)
         np.matmul(h_prev.T, b.du, out=g.Wh.reshape(self.hidden_size, -1))
         if self.cell.apart:

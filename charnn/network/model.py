@@ -21,12 +21,12 @@ from charnn.network.dropout import NOTHING_DROPPED, Masks
 from charnn.network.layers import (
     BackwardWorkspace,
     CharacterProjection,
+    GradientObserver,
     Layer,
     Output,
     Projection,
     Recurrent,
     RecurrentWorkspace,
-    Watch,
     new_array,
 )
 from charnn.network.loss import cross_entropy, cross_entropy_gradient
@@ -135,14 +135,14 @@ class CharRNN:
     def _of_layer(self, layer: str, views: dict[str, Array]) -> dict[str, Array]:
         return {key: views[f"{layer}.{key}"] for key in self._layers[layer].shapes}
 
-    def initialise(self, seed: int, forget_bias: float = 1.0, memory: int = 0) -> None:
+    def initialise(self, seed: int, forget_bias: float = 1.0, chrono: int = 0) -> None:
         """Draw all weights anew: uniform in ±1/sqrt(inputs that are not zero); biases 0, or ``forget_bias``.
 
         Of a one-hot input exactly one is not zero, so its weights are larger than the rest. A cell with an identity
         start (the IRNN) begins with the identity as its recurrent weights.
 
-        With ``memory`` each unit's gates start so that it remembers for as many steps as was drawn for it, from 2 to
-        ``memory``: where a share s of the state is kept, the time constant of forgetting is 1 / (1 - s) (chrono
+        With ``chrono`` each unit's gates start so that it remembers for as many steps as was drawn for it, from 2 to
+        ``chrono``: where a share s of the state is kept, the time constant of forgetting is 1 / (1 - s) (chrono
         initialisation, Tallec and Ollivier 2018).
         """
         rng = np.random.Generator(np.random.Philox(seed))
@@ -159,8 +159,8 @@ class CharRNN:
                 bound = 1.0 if one_hot else 1 / np.sqrt(len(array))
                 array[...] = rng.uniform(-bound, bound, array.shape)
             if kind == "b" and not name.startswith("output"):
-                timed = np.log(rng.uniform(1, max(1, memory - 1), array.shape[1])) if memory else forget_bias
-                signs = self.cell.timing_gates if memory else dict.fromkeys(self.cell.forget_gates, 1)
+                timed = np.log(rng.uniform(1, max(1, chrono - 1), array.shape[1])) if chrono else forget_bias
+                signs = self.cell.timing_gates if chrono else dict.fromkeys(self.cell.forget_gates, 1)
                 for gate, sign in signs.items():
                     array[self.cell.gates.index(gate)] = sign * timed
         self.pack()
@@ -225,10 +225,10 @@ class CharRNN:
         self.backward(w, out)
         return float(losses.sum(dtype=np.float64)) / w.samples, carry
 
-    def backward(self, w: Workspace, out: dict[str, Array], watches: Sequence[Watch] = ()) -> None:
+    def backward(self, w: Workspace, out: dict[str, Array], observers: Sequence[GradientObserver] = ()) -> None:
         """From the gradient of the logits in ``w.logits`` (S * N, V) to that of every parameter, top layer first.
 
-        ``watches`` are none, or one for each recurrent layer, the lowest first.
+        ``observers`` are none, or one for each recurrent layer, the lowest first.
         """
         gradients = {name: Views(**self._of_layer(name, out)) for name in self._layers}
         dh = w.dh  # (S * N, H)
@@ -237,8 +237,8 @@ class CharRNN:
             if w.masks.outputs:
                 dh = w.undrop(index, dh)  # (N, H)
             buffers, b = w.recurrent[index], w.backward
-            watch, gradient = watches[index] if watches else None, gradients[f"recurrent{index}"]
-            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, watch)
+            observer, gradient = observers[index] if observers else None, gradients[f"recurrent{index}"]
+            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, observer)
             if index:
                 projection = self.projections[index - 1]
                 projection.backward(w.inputs[index], b.da, gradients[f"projection{index}"], dh)

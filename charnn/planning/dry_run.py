@@ -22,13 +22,13 @@ import numpy as np
 from charnn.config import OPTIONS, Config, Resolved
 from charnn.planning.advice import Advice
 from charnn.planning.repeats import Repeats, find_repeats
-from charnn.runs.fitting import CORE, cores, fit
+from charnn.runs.fitting import CORE, choose, cores
 from charnn.runs.opening import create
 from charnn.runs.snapshot import Warn, ignore, model_shape, parameters_by_layer
 from charnn.text import corpus
 from charnn.text.batches import Batches
 from charnn.text.sources import Sources, code_points, open_sources
-from charnn.training.events import Progress
+from charnn.training.events import Step
 from charnn.training.trainer import train
 
 MEASURE_SECONDS = 1.5
@@ -47,7 +47,7 @@ NEVER = 10**9
 
 
 @dataclass(frozen=True)
-class Plan:
+class DryRun:
     """What training would be. ``total_steps`` is None under a time budget: then speed decides."""
 
     resolved: Resolved
@@ -82,13 +82,13 @@ class Plan:
         return "".join(chr(code) for code in self.survey.code_points[self.survey.counts < RARE])
 
 
-def plan(
+def dry_run(
     resolved: Resolved,
     corpora: Sequence[str],
     stdin: IO[bytes] | None = None,
     notice: Warn = ignore,
     keep_network: bool = False,
-) -> Plan:
+) -> DryRun:
     """Look at the texts and the configuration as ``charnn.opening.create`` does, and try a few steps.
 
     Raises the same errors.
@@ -101,7 +101,7 @@ def plan(
     ):
         seen = corpus.survey(sources)
         V = 256 if data.tokens == "bytes" else len(seen.code_points)
-        resolved = fit(resolved, seen.characters, V, notice, cores(), keep_network)
+        resolved = choose(resolved, seen.characters, V, notice, cores(), keep_network)
         data = resolved.config.data
         cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
         repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
@@ -117,7 +117,7 @@ def plan(
     steps = training.steps
     if training.epochs is not None:
         steps = max(1, round(training.epochs * per_epoch))
-    return Plan(
+    return DryRun(
         resolved=resolved,
         survey=seen,
         repeats=repeats,
@@ -172,8 +172,8 @@ def _measure(config: Config, work: Path) -> tuple[float, int]:
     chosen = Resolved(config, dict.fromkeys(OPTIONS, "plan"))
     with create(chosen, [work / "part.txt"], work / "run") as run:
         times: list[float] = []  # at the end of each step; the first two fill caches
-        for record in train(run, lambda: len(times) > 2 and times[-1] - times[1] > MEASURE_SECONDS):
-            if isinstance(record, Progress):
+        for event in train(run, lambda: len(times) > 2 and times[-1] - times[1] > MEASURE_SECONDS):
+            if isinstance(event, Step):
                 times.append(time.monotonic())
     characters = config.training.batch_size * config.training.seq_length
     speed = (len(times) - 2) * characters / (times[-1] - times[1])
@@ -200,12 +200,12 @@ LEAK = 0.05
 MANY_RARE = 0.2
 
 
-def warnings(plan: Plan) -> list[Advice]:
+def warnings(plan: DryRun) -> list[Advice]:
     """What will not work, each with the better value."""
     return [*_about_size(plan), *_about_length(plan), *_about_text(plan)]
 
 
-def _about_size(plan: Plan) -> list[Advice]:
+def _about_size(plan: DryRun) -> list[Advice]:
     found = []
     ratio = plan.parameters / plan.train_characters
     fitting = fitting_hidden_size(plan)
@@ -238,7 +238,7 @@ def _about_size(plan: Plan) -> list[Advice]:
     return found
 
 
-def _about_length(plan: Plan) -> list[Advice]:
+def _about_length(plan: DryRun) -> list[Advice]:
     found = []
     if plan.train_characters < SHORT_TEXT:
         found.append(
@@ -265,7 +265,7 @@ def _about_length(plan: Plan) -> list[Advice]:
     return found
 
 
-def _about_text(plan: Plan) -> list[Advice]:
+def _about_text(plan: DryRun) -> list[Advice]:
     found, seen = [], plan.survey
     rare = plan.rare()
     if len(rare) > MANY_RARE * plan.vocabulary and plan.config.data.tokens == "chars":
@@ -293,7 +293,7 @@ def _about_text(plan: Plan) -> list[Advice]:
     return found
 
 
-def fitting_hidden_size(plan: Plan) -> int:
+def fitting_hidden_size(plan: DryRun) -> int:
     """The largest size, in steps of 16, with about as many parameters as there are characters to train on."""
     model, sizes = plan.config.model, range(16, 2049, 16)
     fitting = [

@@ -69,7 +69,7 @@ FIT_BUDGET = "fitted to text and budget"
 """Where such a value came from, as a dry run shows it."""
 
 
-def fit(
+def choose(
     resolved: Resolved, characters: int, vocabulary: int, notice: Warn, cores: int, keep_network: bool = False
 ) -> Resolved:
     """The configuration for a text of so many characters, ``vocabulary`` of them distinct; what nobody chose is fitted.
@@ -172,7 +172,7 @@ def _fit_to_budget(resolved: Resolved, work: float, available: int, vocabulary: 
 
 def _fit_network(resolved: Resolved, work: float, available: int, vocabulary: int) -> Resolved:
     cell = find_cell(resolved.config.model.cell)
-    start = {"model.forget_bias": 0.0} if cell.forget_gates and not resolved.config.model.memory else {}
+    start = {"model.forget_bias": 0.0} if cell.forget_gates and not resolved.config.model.chrono else {}
     resolved = _replaced(resolved, FIT_BUDGET, {"model.layers": 1, "model.embedding_size": EMBEDDING, **start})
     G, V, L = len(cell.gates), vocabulary, resolved.config.model.layers
     matrices = G * (2 * L - 1)  # of H times H weights

@@ -15,7 +15,7 @@ from charnn.storage import checkpoint
 from charnn.text import corpus
 from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
-from charnn.runs.fitting import check_shares, fit
+from charnn.runs.fitting import check_shares, choose
 from charnn.storage.folder import lock_folder, make_folder, new_folder
 from charnn.network.model import Shape
 from charnn.runs.run import TrainingRun, check_arrays
@@ -28,7 +28,7 @@ from charnn.runs.snapshot import (
     ignore,
     model_shape,
     naming,
-    yardstick_from_json,
+    baseline_from_json,
 )
 from charnn.text.sources import open_sources
 from charnn.runs.fitting import best_size, cores
@@ -65,13 +65,13 @@ def create(
         if config.training.workers is None:
             workers = best_size(config.training.batch_size, run.model.size)
             run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
-        run.model.initialise(config.training.seed, config.model.forget_bias, config.model.memory)
+        run.model.initialise(config.training.seed, config.model.forget_bias, config.model.chrono)
         if initial is not None:
             _start_from(run, initial)
         checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
         checkpoint.write_atomically(run.metrics.path, b"")
         run.save()
-        run.start_counting()
+        run.start_baseline()
         return run
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
@@ -103,7 +103,7 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = fit(resolved, seen.characters, len(vocabulary), notice, cores(), keep_network).config
+        config = choose(resolved, seen.characters, len(vocabulary), notice, cores(), keep_network).config
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
@@ -166,7 +166,7 @@ def resume(
         _tidy(run, warn)
         if run.config.to_json() != loaded.document["config"]:
             run.save()
-        run.start_counting()
+        run.start_baseline()
         return run
     except BaseException:
         lock.close()
@@ -184,10 +184,10 @@ def _rebuild(
         stored = Config.from_json(field_of(loaded.document, "config"))
         vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
         facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
-        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
+        baseline = baseline_from_json(field_of(loaded.document, "baseline"))
         check_arrays(loaded, stored, vocabulary)
     config = _with_changes(stored, layers, path)
-    run = TrainingRun(path, config, vocabulary, facts, yardstick, lock, stop)
+    run = TrainingRun(path, config, vocabulary, facts, baseline, lock, stop)
     with naming(loaded.path):
         run.restore(loaded)
     return run

@@ -25,7 +25,7 @@ from charnn.network import layout
 from charnn.text.batches import Batches, Ids
 from charnn.network.cells import Array
 from charnn.config import Config
-from charnn.baseline.background import Counting
+from charnn.baseline.background import BackgroundBaseline
 from charnn.errors import CheckpointError
 from charnn.storage.metrics import MetricsFile
 from charnn.network.model import Carry, CharRNN
@@ -38,7 +38,7 @@ from charnn.runs.snapshot import (
     model_shape,
 )
 from charnn.text.vocabulary import Vocabulary
-from charnn.baseline.ngrams import Yardstick
+from charnn.baseline.ngrams import Baseline
 
 
 class TrainingRun:
@@ -54,13 +54,13 @@ class TrainingRun:
         config: Config,
         vocabulary: Vocabulary,
         facts: CorpusFacts,
-        yardstick: Yardstick | None,
+        baseline: Baseline | None,
         lock: IO[bytes] | None,
         stop: Callable[[], None] | None = None,
     ):
         self.path, self.config, self.vocabulary, self.facts = path, config, vocabulary, facts
-        self._yardstick, self._lock = yardstick, lock
-        self._counting: Counting | None = None
+        self._baseline, self._lock = baseline, lock
+        self._background: BackgroundBaseline | None = None
         ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint, stop)
         cut = corpus.split(len(ids), config.data.val_fraction, config.data.test_fraction)
         self.train_ids: Ids = ids[cut.train]
@@ -87,33 +87,33 @@ class TrainingRun:
 
     def close(self) -> None:
         """Let others train here."""
-        if self._counting is not None:
-            self._counting.close()
-            self._counting = None
+        if self._background is not None:
+            self._background.close()
+            self._background = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def start_counting(self) -> None:
-        """Measure the yardstick beside training, where it is not known yet and there is a validation part."""
-        if self._yardstick is None and len(self.validation_ids):
+    def start_baseline(self) -> None:
+        """Measure the baseline beside training, where it is not known yet and there is a validation part."""
+        if self._baseline is None and len(self.validation_ids):
             data = self.config.data
             cut = corpus.split(self.facts.characters, data.val_fraction, data.test_fraction)
             stops = (cut.train.stop, cut.validation.stop)
-            with contextlib.suppress(OSError):  # no process to be had: there will be no yardstick
-                self._counting = Counting(self.path / "corpus.npy", *stops, len(self.vocabulary))
+            with contextlib.suppress(OSError):  # no process to be had: there will be no baseline
+                self._background = BackgroundBaseline(self.path / "corpus.npy", *stops, len(self.vocabulary))
 
     @property
-    def yardstick(self) -> Yardstick | None:
+    def baseline(self) -> Baseline | None:
         """What plain counting reaches on this split; None until that is known."""
-        if self._yardstick is None and self._counting is not None:
-            self._yardstick = self._counting.poll()
-        return self._yardstick
+        if self._baseline is None and self._background is not None:
+            self._baseline = self._background.poll()
+        return self._baseline
 
-    def finish_counting(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Wait for the yardstick, so that the last checkpoint of a short run holds it, or until told to stop."""
-        if self._yardstick is None and self._counting is not None:
-            self._yardstick = self._counting.wait(stop)
+    def finish_baseline(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the baseline, so that the last checkpoint of a short run holds it, or until told to stop."""
+        if self._baseline is None and self._background is not None:
+            self._baseline = self._background.wait(stop)
 
     @property
     def checkpoints(self) -> Path:
@@ -129,7 +129,7 @@ class TrainingRun:
             "config": self.config.to_json(),
             "vocabulary": self.vocabulary.to_json(),
             "corpus": {**dataclasses.asdict(self.facts), "files": list(self.facts.files)},
-            "yardstick": None if self.yardstick is None else dataclasses.asdict(self.yardstick),
+            "baseline": None if self.baseline is None else dataclasses.asdict(self.baseline),
             "parameters": self.model.size,
             "state": self.state.to_json(),
         }

@@ -23,7 +23,7 @@ from charnn.storage.folder import is_busy
 from charnn.storage.metrics import read_metrics
 from charnn.network.model import CharRNN, Shape
 from charnn.text.vocabulary import Vocabulary
-from charnn.baseline.ngrams import Yardstick
+from charnn.baseline.ngrams import Baseline
 
 RUNS = Path("runs")
 """Where runs without a given folder go, and where sampling looks for the newest."""
@@ -40,12 +40,12 @@ def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
     choices = find_cell(config.cell).activations
     if config.forget_bias != ModelConfig.forget_bias and not find_cell(config.cell).forget_gates:
         raise ConfigError(f"the {config.cell} cell has no forget gate", "leave forget_bias out, or choose cell lstm")
-    if config.memory and not find_cell(config.cell).timing_gates:
+    if config.chrono and not find_cell(config.cell).timing_gates:
         raise ConfigError(
-            f"the {config.cell} cell has no gates to remember with", "leave memory out, or choose cell gru or lstm"
+            f"the {config.cell} cell has no gates to remember with", "leave chrono out, or choose cell gru or lstm"
         )
-    if config.memory and config.forget_bias != ModelConfig.forget_bias:
-        raise ConfigError("forget_bias has no effect where memory is given", "leave one of them out")
+    if config.chrono and config.forget_bias != ModelConfig.forget_bias:
+        raise ConfigError("forget_bias has no effect where chrono is given", "leave one of them out")
     chosen = "" if config.activation == "auto" else config.activation
     if chosen and chosen not in choices:
         raise ConfigError(
@@ -239,20 +239,20 @@ class CorpusFacts:
         return cls(fingerprint, characters, tuple(files))
 
 
-def yardstick_from_json(data: Any) -> Yardstick | None:
+def baseline_from_json(data: Any) -> Baseline | None:
     """Raises CheckpointError where a figure is missing, unknown, or none."""
     if data is None:
         return None
     try:
-        yardstick = Yardstick(**{**data, "losses_by_order": tuple(data["losses_by_order"])})
+        baseline = Baseline(**{**data, "losses_by_order": tuple(data["losses_by_order"])})
     except (TypeError, KeyError) as error:
-        raise CheckpointError("the checkpoint's yardstick does not fit") from error
-    for field in dataclasses.fields(yardstick):
-        value, kinds = getattr(yardstick, field.name), (int, float) if "float" in str(field.type) else (int,)
+        raise CheckpointError("the checkpoint's baseline does not fit") from error
+    for field in dataclasses.fields(baseline):
+        value, kinds = getattr(baseline, field.name), (int, float) if "float" in str(field.type) else (int,)
         for figure in value if isinstance(value, tuple) else (value,):
             if type(figure) not in kinds or not 0 <= figure <= LARGEST:
-                raise CheckpointError(f"the checkpoint's yardstick.{field.name} is {printable(repr(figure))[:80]}")
-    return yardstick
+                raise CheckpointError(f"the checkpoint's baseline.{field.name} is {printable(repr(figure))[:80]}")
+    return baseline
 
 
 @dataclass(frozen=True)
@@ -271,27 +271,27 @@ class Summary:
     val_loss: float | None
     best_val_loss: float | None
     best_step: int | None
-    yardstick_loss: float | None
+    baseline_loss: float | None
     elapsed_seconds: float
     chars_per_second: float
     status: str
 
 
 @dataclass(frozen=True)
-class Record:
+class RunReport:
     """A run as it looks from outside: its figures, its configuration, and the lines of its metrics."""
 
     summary: Summary
     config: Config
     corpus: CorpusFacts
-    yardstick: Yardstick | None
+    baseline: Baseline | None
     total_steps: int
     metrics: list[dict[str, Any]]
     torn: bool
     """Whether the end of the metrics could not be read."""
 
 
-def read_record(path: Path, warn: Warn = ignore) -> Record:
+def read_report(path: Path, warn: Warn = ignore) -> RunReport:
     """What a run folder says of itself, whether or not somebody trains in it. Raises CheckpointError."""
     if not path.is_dir():
         raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
@@ -301,7 +301,7 @@ def read_record(path: Path, warn: Warn = ignore) -> Record:
     with naming(loaded.path):
         config = Config.from_json(field_of(loaded.document, "config"))
         state = State.from_json(field_of(loaded.document, "state"))
-        yardstick = yardstick_from_json(field_of(loaded.document, "yardstick"))
+        baseline = baseline_from_json(field_of(loaded.document, "baseline"))
         vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
         facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
     last: dict[str, Any] = metrics[-1] if metrics else {}
@@ -319,12 +319,12 @@ def read_record(path: Path, warn: Warn = ignore) -> Record:
         val_loss=state.val_loss,
         best_val_loss=state.best_val_loss,
         best_step=state.best_step,
-        yardstick_loss=None if yardstick is None else yardstick.loss,
+        baseline_loss=None if baseline is None else baseline.loss,
         elapsed_seconds=round(state.elapsed, 3),
         chars_per_second=round(characters / state.elapsed, 1) if state.elapsed else 0.0,
         status="running" if busy else "finished" if state.step >= state.total_steps else "stopped",
     )
-    return Record(summary, config, facts, yardstick, state.total_steps, metrics, torn)
+    return RunReport(summary, config, facts, baseline, state.total_steps, metrics, torn)
 
 
 def list_runs(root: Path = RUNS) -> list[Path]:

@@ -30,7 +30,7 @@ UNITS = {
 """A figure of each unit in words."""
 
 
-class Progress:
+class Waiting:
     """What is being measured: on a terminal one line that is kept up to date, elsewhere a line for every row done."""
 
     def __init__(self, console: Console | None = None) -> None:
@@ -38,7 +38,7 @@ class Progress:
         self._started = time.monotonic()
         self._live: Live | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Waiting:
         if can_redraw(self.console):
             self._live = Live(console=self.console, auto_refresh=False, transient=True)
             self._live.start()

@@ -17,7 +17,7 @@ from charnn.terminal.words import count, loss
 def print_standings(standings: Sequence[Standing], console: Console | None = None) -> None:
     """The curves over time, and the contestants from the best to the worst."""
     console = console or output_console()
-    console.print(loss_chart([one.record for one in standings], "time", height=16))
+    console.print(loss_chart([one.report for one in standings], "time", height=16))
     console.print()
     table = Table(box=None, pad_edge=False)
     for name in ("cell", "hidden", "parameters", "loss", "gain", "steps", "chars/s", "memory", "half-life"):

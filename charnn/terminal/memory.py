@@ -27,9 +27,9 @@ def print_memory(memory: Memory, heading: str, console: Console | None = None) -
 def memory_chart(memory: Memory) -> Chart:
     """Loss over the length of context, on an axis of doublings."""
     series = [Series("model", [math.log2(k) for k in memory.contexts], memory.losses.tolist(), "cyan")]
-    if len(memory.counting):
-        contexts = [math.log2(k) for k in range(1, len(memory.counting) + 1)]
-        series.insert(0, Series("counting, order n - 1", contexts, memory.counting.mean(axis=1).tolist(), "yellow"))
+    if len(memory.baseline):
+        contexts = [math.log2(k) for k in range(1, len(memory.baseline) + 1)]
+        series.insert(0, Series("counting, order n - 1", contexts, memory.baseline.mean(axis=1).tolist(), "yellow"))
     marks = []
     if math.isfinite(memory.length):
         marks.append(
@@ -50,7 +50,7 @@ def _table(memory: Memory) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("context", "model", "missing", "±", "counting"):
         table.add_column(name, justify="right")
-    losses = memory.counting.mean(axis=1)
+    losses = memory.baseline.mean(axis=1)
     for k, loss, missing, error in zip(memory.contexts, memory.losses, memory.missing, memory.errors, strict=True):
         counted = f"{losses[k - 1]:.3f}" if k <= len(losses) else "-"
         table.add_row(f"{k}", f"{loss:.3f}", f"{missing:.3f}", f"{error:.3f}", counted)

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from charnn.runs.snapshot import Record, Summary
+from charnn.runs.snapshot import RunReport, Summary
 from charnn.terminal import words
 from charnn.terminal.charts.chart import sparkline
 from charnn.terminal.safe import one_line
@@ -23,32 +23,32 @@ STATUS_STYLES = {"running": "bold green", "finished": "", "stopped": "dim"}
 class RunTable:
     """A rich renderable. Where it is too wide, whole columns are left out; then the names are shortened."""
 
-    records: Sequence[Record]
+    reports: Sequence[RunReport]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        columns = [_Column("run", 0, [self.name(record, options) for record in self.records], left=True)]
+        columns = [_Column("run", 0, [self.name(report, options) for report in self.reports], left=True)]
         columns += [
             _Column("network", 2, [f"{s.cell} {s.layers}x{s.hidden}" for s in self.summaries], left=True),
             _Column("params", 7, [words.count(s.parameters) for s in self.summaries]),
             _Column("epoch", 5, [f"{s.epoch:.1f}" for s in self.summaries]),
             _Column("training", 6, [words.loss(s.train_loss) for s in self.summaries]),
             _Column("best val", 1, [words.loss(s.best_val_loss) for s in self.summaries]),
-            _Column("counting", 8, [words.loss(s.yardstick_loss) for s in self.summaries]),
+            _Column("counting", 8, [words.loss(s.baseline_loss) for s in self.summaries]),
             _Column("time", 9, [words.duration(s.elapsed_seconds) for s in self.summaries]),
             _Column("status", 3, [s.status for s in self.summaries], left=True),
-            _Column("loss", 4, [self.curve(record, options.ascii_only) for record in self.records], left=True),
+            _Column("loss", 4, [self.curve(report, options.ascii_only) for report in self.reports], left=True),
         ]
         yield from _fitted(columns, options.max_width)
 
     @property
     def summaries(self) -> list[Summary]:
-        return [record.summary for record in self.records]
+        return [report.summary for report in self.reports]
 
-    def name(self, record: Record, options: ConsoleOptions) -> str:
-        return one_line(record.summary.run, "ascii" if options.ascii_only else options.encoding)
+    def name(self, report: RunReport, options: ConsoleOptions) -> str:
+        return one_line(report.summary.run, "ascii" if options.ascii_only else options.encoding)
 
-    def curve(self, record: Record, ascii_only: bool) -> str:
-        return sparkline([line["train_loss"] for line in record.metrics], CURVE, ascii_only)
+    def curve(self, report: RunReport, ascii_only: bool) -> str:
+        return sparkline([line["train_loss"] for line in report.metrics], CURVE, ascii_only)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len
 
-from charnn.baseline.ngrams import Yardstick
+from charnn.baseline.ngrams import Baseline
 
 
 def duration(seconds: float) -> str:
@@ -46,19 +46,19 @@ def loss(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def against(value: float, yardstick_loss: float | None) -> str:
+def against(value: float, baseline_loss: float | None) -> str:
     """The distance of a loss to what plain counting reaches: ``0.15 better than counting``; nothing if unknown."""
-    if yardstick_loss is None:
+    if baseline_loss is None:
         return ""
-    gain = yardstick_loss - value
+    gain = baseline_loss - value
     if abs(gain) < 0.005:
         return "as good as counting"
     return f"{abs(gain):.2f} {'better' if gain > 0 else 'worse'} than counting"
 
 
-def judged(value: float, yardstick: Yardstick | None) -> str:
+def judged(value: float, baseline: Baseline | None) -> str:
     """A validation loss with its distance to counting: ``1.520, 0.15 better than counting``."""
-    distance = against(value, None if yardstick is None else yardstick.loss)
+    distance = against(value, None if baseline is None else baseline.loss)
     return f"{loss(value)}, {distance}" if distance else loss(value)
 
 

@@ -22,7 +22,17 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
-from charnn.text.sources import Codes, Progress, Sources, Stop, Watch, code_points, open_file, read_blocks, storage
+from charnn.text.sources import (
+    Codes,
+    ReadProgress,
+    ReadWatch,
+    Sources,
+    Stop,
+    code_points,
+    open_file,
+    read_blocks,
+    storage,
+)
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -58,7 +68,7 @@ class Split:
     test: slice
 
 
-def survey(sources: Sources, progress: Progress | None = None, stop: Stop | None = None) -> Survey:
+def survey(sources: Sources, progress: ReadProgress | None = None, stop: Stop | None = None) -> Survey:
     """The first pass: count every code point and look at the line ends.
 
     `progress(done, total)` in bytes and `stop()` are called for every block; `stop` may raise. Raises CorpusError for
@@ -96,7 +106,7 @@ def encode(
     encode_block: Callable[[Codes], Ids],
     id_type: npt.DTypeLike,
     length: int,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
     stop: Stop | None = None,
 ) -> str:
     """The second pass: write the ids (length,) to `path`, a .npy file, and return its fingerprint.
@@ -222,7 +232,7 @@ def _has_our_header(file: IO[bytes]) -> bool:
 def _fingerprint(file: IO[bytes], name: str, stop: Stop | None) -> str:
     """The fingerprint of the ids that follow the header."""
     digest = hashlib.sha256()
-    for block in read_blocks(file, name, 1 << 20, Watch(0, None, stop)):
+    for block in read_blocks(file, name, 1 << 20, ReadWatch(0, None, stop)):
         digest.update(block)
     return f"sha256:{digest.hexdigest()}"
 

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from charnn.errors import ConfigError, CorpusError, StorageError, printable
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
-Progress = Callable[[int, int], None]
+ReadProgress = Callable[[int, int], None]
 Stop = Callable[[], None]
 
 _HEAD = 4096  # bytes that tell what a file looks like
@@ -143,7 +143,7 @@ def open_sources(
 
 def code_points(
     sources: Sources,
-    progress: Progress | None = None,
+    progress: ReadProgress | None = None,
     stop: Stop | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> Iterator[Codes]:
@@ -151,16 +151,16 @@ def code_points(
 
     Raises CorpusError for text that cannot be decoded, StorageError.
     """
-    watch = Watch(sources.bytes, progress, stop)
+    watch = ReadWatch(sources.bytes, progress, stop)
     texts = _texts(sources, watch, notice or (lambda text: None))
     for text in texts if sources.normalize == "none" else _normalized(texts, _FORMS[sources.normalize]):
         yield _as_array(text)  # (N,)
 
 
-class Watch:
+class ReadWatch:
     """Told of every block read: lets the caller stop, and shows how far the reading has come."""
 
-    def __init__(self, total: int, progress: Progress | None, stop: Stop | None) -> None:
+    def __init__(self, total: int, progress: ReadProgress | None, stop: Stop | None) -> None:
         self._done, self._total, self._progress, self._stop = 0, total, progress, stop
 
     def __call__(self, count: int) -> None:
@@ -171,7 +171,7 @@ class Watch:
             self._progress(min(self._done, self._total), self._total)
 
 
-def read_blocks(file: IO[bytes], name: str, block_size: int, watch: Watch) -> Iterator[bytes]:
+def read_blocks(file: IO[bytes], name: str, block_size: int, watch: ReadWatch) -> Iterator[bytes]:
     """The bytes of a file from where it stands."""
     while True:
         with storage("read", name):
@@ -182,7 +182,7 @@ def read_blocks(file: IO[bytes], name: str, block_size: int, watch: Watch) -> It
         yield block
 
 
-def _texts(sources: Sources, watch: Watch, notice: Callable[[str], None]) -> Iterator[str]:
+def _texts(sources: Sources, watch: ReadWatch, notice: Callable[[str], None]) -> Iterator[str]:
     """The decoded text of all files in pieces, none of them empty."""
     for source in sources.files:
         with _open_source(sources, source) as file:
@@ -352,7 +352,7 @@ def _copy_of_standard_input(stdin: IO[bytes] | None, work: Path, stop: Stop | No
     with storage("write", name):
         spool = tempfile.TemporaryFile(dir=work)  # noqa: SIM115 (the caller keeps it)
     try:
-        watch = Watch(0, None, stop)
+        watch = ReadWatch(0, None, stop)
         for block in read_blocks(stdin, "standard input", 1 << 20, watch):
             with storage("write", name):
                 spool.write(block)

@@ -1,4 +1,4 @@
-"""What happens in a training, one record each, in the order in which it happens. Losses are in nats per character."""
+"""What happens in a training, one event each, in the order in which it happens. Losses are in nats per character."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Progress:
+class Step:
     """A step was done. ``elapsed`` is seconds of training, over all sittings."""
 
     step: int
@@ -79,4 +79,4 @@ class RolledBack:
     reason: str
 
 
-Record = Progress | Metrics | Validated | Validating | Saved | RolledBack | Finished
+Event = Step | Metrics | Validated | Validating | Saved | RolledBack | Finished

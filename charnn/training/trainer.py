@@ -1,4 +1,4 @@
-"""A training run enters; records of what happens leave, one after the other, while the run is trained and saved.
+"""A training run enters; events of what happens leave, one after the other, while the run is trained and saved.
 
     chunk -> loss and gradient -> team sum -> clip -> learning rate -> update -> report -> save
 
@@ -25,7 +25,7 @@ from charnn.runs.run import TrainingRun, join
 from charnn.text.batches import SCORING_STEPS, scoring_chunks, scoring_streams
 from charnn.text.corpus import release
 from charnn.training.divergence import check, roll_back
-from charnn.training.events import Finished, Metrics, Progress, Record, Saved, Validated, Validating
+from charnn.training.events import Event, Finished, Metrics, Saved, Step, Validated, Validating
 from charnn.training.team import Team, gather, launch, share
 
 SAVE_EVERY = 60.0
@@ -46,7 +46,7 @@ PLAN_SECONDS = 1.0
 
 def train(
     run: TrainingRun, should_stop: Callable[[], bool] = lambda: False, team: Team | None = None
-) -> Iterator[Record]:
+) -> Iterator[Event]:
     """Train a run; see ``Trainer.train``. This process is rank 0 of ``team``, or starts the processes it names itself.
 
     Raises WorkerError if one of them is killed; they end with this one, however it ends.
@@ -96,7 +96,7 @@ class Trainer:
         self._on_disk = run.state.step if run.state.reported == run.state.step else -1
         self._warned = False
 
-    def train(self) -> Iterator[Record]:
+    def train(self) -> Iterator[Event]:
         """Train until the plan is done or ``should_stop`` says so; saves at the end.
 
         Raises DivergenceError, before the update, when loss or gradient are not finite or blow up and the configuration
@@ -113,7 +113,7 @@ class Trainer:
                 self._on_disk = -1
                 yield from self._save()
 
-    def _train_on(self) -> Iterator[Record]:
+    def _train_on(self) -> Iterator[Event]:
         state = self.run.state
         stop = save = False
         while True:
@@ -122,7 +122,7 @@ class Trainer:
                 save = save or state.reported == state.val_step
             done = state.step >= state.total_steps and state.reported == state.step
             if done:
-                self.run.finish_counting(self.should_stop)
+                self.run.finish_baseline(self.should_stop)
             if save or done or stop:
                 yield from self._save(last=done or stop)
             if done or stop:
@@ -137,7 +137,7 @@ class Trainer:
 
     # One step
 
-    def _step(self) -> tuple[Progress, bool, bool]:
+    def _step(self) -> tuple[Step, bool, bool]:
         run, state, config = self.run, self.run.state, self.run.config
         batches, message = run.batches, self.message
         x, y = batches.batch(state.position, self.columns)
@@ -163,7 +163,7 @@ class Trainer:
         state.clipped_steps += clipped
         state.elapsed = time.monotonic() - self._started
         state.learning_rate, state.grad_norm = rate, norm
-        progress = Progress(state.step, state.total_steps, self._epoch(), loss, rate, norm, clipped, state.elapsed)
+        progress = Step(state.step, state.total_steps, self._epoch(), loss, rate, norm, clipped, state.elapsed)
         return progress, stop > 0, save > 0
 
     def _rank0(self, question: Callable[[], bool]) -> bool:
@@ -183,7 +183,7 @@ class Trainer:
 
     # Reports: validation and metrics
 
-    def _report(self) -> Generator[Record, None, bool]:
+    def _report(self) -> Generator[Event, None, bool]:
         """Validate and write a line of metrics where due; returns whether training should stop before that is done."""
         state = self.run.state
         last = state.step >= state.total_steps
@@ -206,7 +206,7 @@ class Trainer:
             self._correct_plan()
         return False
 
-    def _validate(self) -> Generator[Record, None, float | None]:
+    def _validate(self) -> Generator[Event, None, float | None]:
         """The loss over the whole validation part, in nats per character; None if told to stop meanwhile."""
         model, ids = self.run.model, self.run.validation_ids
         streams = scoring_streams(len(ids))
@@ -233,7 +233,7 @@ class Trainer:
         self.team.sum(sums)
         return float(sums[0] / sums[1])
 
-    def _log(self, val_loss: float | None) -> Iterator[Record]:
+    def _log(self, val_loss: float | None) -> Iterator[Event]:
         """One line of metrics.jsonl; the sums begin anew. A line that cannot be written waits for better times."""
         state = self.run.state
         state.elapsed = time.monotonic() - self._started
@@ -333,7 +333,7 @@ class Trainer:
             return step % every == 0
         return time.monotonic() - self._saved_at > SAVE_EVERY
 
-    def _save(self, last: bool = False) -> Iterator[Record]:
+    def _save(self, last: bool = False) -> Iterator[Event]:
         """Gather the carry of all ranks and let rank 0 write. Only a failure of the last save is an error."""
         run, state = self.run, self.run.state
         if self._on_disk == state.step:

@@ -120,7 +120,7 @@ def mutate_arrays(arrays: dict[str, np.ndarray], chance: random.Random) -> dict[
 def use(run: Path) -> None:
     """Everything that charnn does with a run folder, in short."""
     from charnn.runs.opening import resume
-    from charnn.runs.snapshot import load_snapshot, read_record
+    from charnn.runs.snapshot import load_snapshot, read_report
     from charnn.sampling.sampler import Sampling, generate
     from charnn.terminal.console import output_console
     from charnn.terminal.inspection import Inspection
@@ -144,7 +144,7 @@ def use(run: Path) -> None:
             pass
 
     def look() -> None:
-        record = read_record(run)
+        record = read_report(run)
         output_console().print(Inspection([record], "steps"))
         output_console().print(RunTable([record]))
 

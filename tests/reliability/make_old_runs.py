@@ -31,7 +31,7 @@ ARGUMENTS = [
     "12",
 ]
 SAMPLE = ["--length", "60", "--temperature", "0.5", "--seed", "3", "--prompt", "The tide"]
-FIGURES = ("cell", "layers", "hidden", "parameters", "vocabulary", "step", "val_loss", "best_step", "yardstick_loss")
+FIGURES = ("cell", "layers", "hidden", "parameters", "vocabulary", "step", "val_loss", "best_step", "baseline_loss")
 
 
 def charnn(*words: str | Path) -> str:

@@ -24,7 +24,7 @@ from harness import (
 from charnn.config import flat_settings, resolve
 from charnn.errors import DivergenceError
 from charnn.runs import opening
-from charnn.training.events import Progress
+from charnn.training.events import Step
 from charnn.training.trainer import train
 
 WILD = [*TINY, "--steps", "120", "--set", "optimization.schedule=constant", "--clip", "0", "--optimizer", "sgd"]
@@ -130,10 +130,10 @@ def test_the_update_that_a_bad_gradient_would_make_is_never_made(text: Path, tmp
             return result
 
         run.model.gradient = gradient  # type: ignore[method-assign]
-        records, weights = train(run), b""
+        events, weights = train(run), b""
         with pytest.raises(DivergenceError, match="a gradient is not finite"):
-            for record in records:
-                if isinstance(record, Progress):
+            for event in events:
+                if isinstance(event, Step):
                     weights = run.model.vector.tobytes()
         assert run.state.step == 3
         assert run.model.vector.tobytes() == weights

@@ -133,7 +133,7 @@ def forged(golden: Golden, path: Path, **changes: object) -> None:
         {"config__data__encoding": 5},
         {"config": []},
         {"state": []},
-        {"yardstick": {"order": "\x1b[2J"}},
+        {"baseline": {"order": "\x1b[2J"}},
     ],
     ids=lambda changes: next(iter(changes)),
 )

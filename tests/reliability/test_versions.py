@@ -15,7 +15,6 @@ from harness import ROOT, Zygote, assert_told, checkpoints
 
 DATA = ROOT / "tests" / "data"
 OLD = sorted(DATA.glob("schema-*"))
-CELLS = {path.stem for path in (ROOT / "charnn" / "cells").glob("*.py")} - {"__init__", "base"}
 
 
 def test_every_schema_up_to_now_and_the_first_cells_are_kept() -> None:

@@ -28,19 +28,19 @@ from charnn.baseline import ngrams
 from charnn.runs import run
 
 
-class CountingHere:
-    """The yardstick at once, in this process: a process of its own would cost each of a thousand runs half a second."""
+class BaselineHere:
+    """The baseline at once, in this process: a process of its own would cost each of a thousand runs half a second."""
 
     def __init__(self, ids: Path, train_stop: int, validation_stop: int, vocabulary_size: int) -> None:
         text = np.load(ids, mmap_mode="r")
         parts = text[:train_stop], text[train_stop:validation_stop]
-        self.yardstick = ngrams.measure(*parts, vocabulary_size, context=parts[0], max_order=2)
+        self.baseline = ngrams.measure(*parts, vocabulary_size, context=parts[0], max_order=2)
 
-    def poll(self) -> ngrams.Yardstick:
-        return self.yardstick
+    def poll(self) -> ngrams.Baseline:
+        return self.baseline
 
-    def wait(self, stop: object = None) -> ngrams.Yardstick:
-        return self.yardstick
+    def wait(self, stop: object = None) -> ngrams.Baseline:
+        return self.baseline
 
     def close(self) -> None:
         pass
@@ -128,6 +128,6 @@ if __name__ == "__main__":
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     importlib.import_module("rich.live")
-    run.Counting = CountingHere  # type: ignore[misc,assignment]
+    run.BackgroundBaseline = BaselineHere  # type: ignore[misc,assignment]
     gc.freeze()  # so that a child's collector leaves the memory that it shares with its parent alone
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -106,7 +106,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ChartSpec:
     """What a chart shows, however it is drawn."""
 
     series: Sequence[Series] = ()

@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.segment import Segment
 
-from charnn.terminal.charts.axes import Level, Mark, Plan, Series, drawable
+from charnn.terminal.charts.axes import ChartSpec, Level, Mark, Series, drawable
 from charnn.terminal.charts.drawing import draw_text
 from charnn.terminal.charts.svg import draw_svg
 
@@ -25,7 +25,7 @@ _ASCII_BARS = "_.-=+*#@"
 
 
 @dataclass(frozen=True)
-class Chart(Plan):
+class Chart(ChartSpec):
     """Curves over a common x, later ones over earlier ones; a rich renderable.
 
     A line with more points than the drawing has dots is shown by its mean in each column of dots. Outliers at the top

@@ -1,4 +1,4 @@
-"""A plan enters; lines of styled text leave: title, plot, axes, legend.
+"""A spec enters; lines of styled text leave: title, plot, axes, legend.
 
 The dots come from a canvas of braille cells, or of plain characters where the encoding has no others.
 """
@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rich.cells import cell_len, set_cell_size
 
-from charnn.terminal.charts.axes import Axis, Format, Frame, Level, Mark, Plan, Point, Tick, number
+from charnn.terminal.charts.axes import Axis, ChartSpec, Format, Frame, Level, Mark, Point, Tick, number
 from charnn.terminal.charts.canvas import Canvas, Pen
 from charnn.terminal.safe import one_line
 
@@ -20,14 +20,14 @@ Pieces = list[tuple[str, str]]  # (text, style)
 _AXIS = "dim"
 
 
-def draw_text(plan: Plan, width: int, height: int, encoding: str, colored: bool) -> Iterator[Pieces]:
+def draw_text(spec: ChartSpec, width: int, height: int, encoding: str, colored: bool) -> Iterator[Pieces]:
     """The lines of a chart, none wider than ``width``; ``height`` of them where that is at least six.
 
     Several curves without colour are drawn in letters, since dots would look alike.
     """
-    lines = sum(series.marker == "line" for series in plan.series)
+    lines = sum(series.marker == "line" for series in spec.series)
     letters = encoding == "ascii" or (lines > 1 and not colored)
-    for pieces in _Drawing(plan, width, height, encoding, letters).lines():
+    for pieces in _Drawing(spec, width, height, encoding, letters).lines():
         yield _crop(pieces, width)
 
 
@@ -55,7 +55,7 @@ _LETTERS = "*o+x#%&="
 class _Drawing:
     """One rendering of a chart: the canvas fills first, so that the legend can take the labels it had no room for."""
 
-    plan: Plan
+    spec: ChartSpec
     width: int
     height: int
     encoding: str
@@ -64,11 +64,11 @@ class _Drawing:
 
     def __post_init__(self) -> None:
         self.glyphs = _ASCII if self.encoding == "ascii" else _UNICODE
-        self.pens = [Pen(one.style, _LETTERS[i % 8]) for i, one in enumerate(self.plan.series)]
+        self.pens = [Pen(one.style, _LETTERS[i % 8]) for i, one in enumerate(self.spec.series)]
 
     def lines(self) -> Iterator[Pieces]:
         header = self.header() if self.height >= 8 else []
-        frame = self.plan.frame(self.width * (1 if self.letters else 2))
+        frame = self.spec.frame(self.width * (1 if self.letters else 2))
         if frame is None:
             yield from [*header, *self.nothing(self.height - len(header))]
             return
@@ -83,10 +83,10 @@ class _Drawing:
     @property
     def below(self) -> Format | None:
         """The second line of labels, where there is room for one."""
-        return self.plan.x_below if self.height >= 10 else None
+        return self.spec.x_below if self.height >= 10 else None
 
     def header(self) -> list[Pieces]:
-        title, unit = self.safe(self.plan.title), self.safe(self.plan.y_label)
+        title, unit = self.safe(self.spec.title), self.safe(self.spec.y_label)
         pieces = [(title, "bold"), ("  " if title and unit else "", ""), (unit, _AXIS)]
         return [pieces] if title or unit else []
 
@@ -122,11 +122,11 @@ class _Drawing:
 
     def paint(self, canvas: Canvas, frame: Frame) -> None:
         x, y = frame.x, frame.y
-        levels, marks = self.plan.visible_levels(), self.plan.visible_marks()
-        near = self.plan.levels_in(y)
+        levels, marks = self.spec.visible_levels(), self.spec.visible_marks()
+        near = self.spec.levels_in(y)
         for level in near:
             self.level_line(canvas, y, level)
-        for series, its_runs, pen in zip(self.plan.series, frame.runs, self.pens, strict=True):
+        for series, its_runs, pen in zip(self.spec.series, frame.runs, self.pens, strict=True):
             for run in its_runs:
                 self.curve(canvas, x, y, run, pen, series.marker == "line")
         if frame.peak is not None:
@@ -188,7 +188,7 @@ class _Drawing:
     def x_ticks(self, canvas: Canvas, x: Axis) -> list[tuple[Tick, list[tuple[str, int]]]]:
         """As many round values as have room for their labels, each with its labels and where these start."""
         for most in range(min(12, max(2, canvas.columns // 10)), 0, -1):
-            placed = [(tick, self.tick_labels(canvas, x, tick)) for tick in x.ticks(most, self.plan.x_format)]
+            placed = [(tick, self.tick_labels(canvas, x, tick)) for tick in x.ticks(most, self.spec.x_format)]
             if all(_apart(left, right) for (_, left), (_, right) in pairwise(placed)):
                 return placed
         return placed[:1]
@@ -202,7 +202,7 @@ class _Drawing:
     def legend(self) -> list[Pieces]:
         """The entries in lines, the label of the x axis at the end on the right; too many are counted."""
         entries = [*self.names(), *self.extra]
-        label: Pieces = [(self.safe(self.plan.x_label), _AXIS)] if self.plan.x_label else []
+        label: Pieces = [(self.safe(self.spec.x_label), _AXIS)] if self.spec.x_label else []
         most = max(1, self.height // 5)
         for kept in range(len(entries), -1, -1):
             left_out: list[Pieces] = [[(f"+{len(entries) - kept} more", _AXIS)]] if kept < len(entries) else []
@@ -212,7 +212,7 @@ class _Drawing:
         return _with_last(lines, label, self.width, most)
 
     def names(self) -> Iterator[Pieces]:
-        for series, pen in zip(self.plan.series, self.pens, strict=True):
+        for series, pen in zip(self.spec.series, self.pens, strict=True):
             dots = series.marker == "dots"
             sample = pen.letter if self.letters else "⠶" if dots else self.glyphs.line
             yield [(f"{sample} ", series.style), (self.short(self.safe(series.label)), "")]

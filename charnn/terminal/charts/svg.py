@@ -1,4 +1,4 @@
-"""A plan enters; one self-contained SVG document leaves: no scripts, no fonts, no identifiers.
+"""A spec enters; one self-contained SVG document leaves: no scripts, no fonts, no identifiers.
 
 All coordinates are in pixels, y downward.
 """
@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
-from charnn.terminal.charts.axes import Axis, Frame, Level, Plan, Point, Series, number
+from charnn.terminal.charts.axes import Axis, ChartSpec, Frame, Level, Point, Series, number
 from charnn.terminal.safe import one_line
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
@@ -24,15 +24,15 @@ _THEMES = {None: ("", _NEUTRAL), False: ("#ffffff", "#3d444d"), True: ("#0d1117"
 _TONES = ("", "#d1444c", "#2f9e44", "#b7791f", "#3b82d6", "#a55fd0", "#1398a8", "")
 
 
-def draw_svg(plan: Plan, width: int, height: int, dark: bool | None) -> str:
+def draw_svg(spec: ChartSpec, width: int, height: int, dark: bool | None) -> str:
     """The chart as an SVG document."""
     background, ink = _THEMES[dark]
-    return "\n".join(_Picture(plan, plan.frame(width), width, height, background, ink).elements()) + "\n"
+    return "\n".join(_Picture(spec, spec.frame(width), width, height, background, ink).elements()) + "\n"
 
 
 @dataclass
 class _Picture:
-    plan: Plan
+    spec: ChartSpec
     frame: Frame | None
     width: int
     height: int
@@ -41,15 +41,15 @@ class _Picture:
 
     def __post_init__(self) -> None:
         self.legend_lines = list(self.packed())
-        self.below = 16 * bool(self.plan.x_below)
-        self.top = 20 + 22 * bool(self.plan.title) + 22 * bool(self.plan.y_label)
-        self.bottom = self.height - 36 - self.below - 20 * max(len(self.legend_lines), bool(self.plan.x_label))
+        self.below = 16 * bool(self.spec.x_below)
+        self.top = 20 + 22 * bool(self.spec.title) + 22 * bool(self.spec.y_label)
+        self.bottom = self.height - 36 - self.below - 20 * max(len(self.legend_lines), bool(self.spec.x_label))
         names = [cell_len(self.named(level.label, level.y)) for level in self.near_levels()]
         self.right = self.width - 28 - min(self.width * 0.3, _LETTER * max(names, default=0))
         self.left = 20.0
 
     def elements(self) -> Iterator[str]:
-        title = one_line(self.plan.title) or "chart"
+        title = one_line(self.spec.title) or "chart"
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{self.height}" '
             f'viewBox="0 0 {self.width} {self.height}" font-family="{_FONT}" font-size="12" role="img">'
@@ -65,10 +65,10 @@ class _Picture:
         yield "</svg>"
 
     def header(self) -> Iterator[str]:
-        if self.plan.title:
-            yield self.text(20, 28, self.plan.title, extra=' font-size="15" font-weight="600"')
-        if self.plan.y_label:
-            yield self.text(20, self.top - 14, self.plan.y_label)
+        if self.spec.title:
+            yield self.text(20, 28, self.spec.title, extra=' font-size="15" font-weight="600"')
+        if self.spec.y_label:
+            yield self.text(20, self.top - 14, self.spec.y_label)
 
     def body(self, frame: Frame) -> Iterator[str]:
         ticks = frame.y.ticks(max(2, int(self.bottom - self.top) // 45))
@@ -82,7 +82,7 @@ class _Picture:
         # Nested pictures cut off what sticks out; the margin is for the width of strokes.
         yield f'<svg x="0" y="{_px(self.top - 3)}" width="{self.width}" height="{_px(self.bottom - self.top + 6)}">'
         yield f'<g transform="translate(0 {_px(3 - self.top)})" stroke-linejoin="round" stroke-linecap="round">'
-        for series, runs in zip(self.plan.series, frame.runs, strict=True):
+        for series, runs in zip(self.spec.series, frame.runs, strict=True):
             yield from self.series(frame, series, runs)
         yield "</g></svg>"
         yield from self.marks(frame)
@@ -97,11 +97,11 @@ class _Picture:
                 yield self.text(at, self.bottom + 18 + 16 * row, label, anchor="middle")
 
     def x_ticks(self, x: Axis) -> list[tuple[float, list[str]]]:
-        below = self.plan.x_below
+        below = self.spec.x_below
         for most in range(12, 0, -1):
             ticks = [
                 (tick.value, [one_line(tick.label)] + ([one_line(below(tick.value))] if below else []))
-                for tick in x.ticks(most, self.plan.x_format)
+                for tick in x.ticks(most, self.spec.x_format)
             ]
             needed = sum(max(map(cell_len, labels)) * _LETTER + 24 for _, labels in ticks)
             if needed <= self.right - self.left:
@@ -119,7 +119,7 @@ class _Picture:
 
     def near_levels(self) -> list[Level]:
         """The levels that lie where the curves are."""
-        return self.plan.levels_in(self.frame.y) if self.frame else []
+        return self.spec.levels_in(self.frame.y) if self.frame else []
 
     def series(self, frame: Frame, series: Series, runs: list[list[Point]]) -> Iterator[str]:
         color = self.color(series.style)
@@ -136,7 +136,7 @@ class _Picture:
 
     def marks(self, frame: Frame) -> Iterator[str]:
         dots = [(self.x(frame.x, x), self.y(frame.y, y)) for runs in frame.runs for run in runs for x, y in run]
-        for mark in self.plan.visible_marks():
+        for mark in self.spec.visible_marks():
             x, y, color = self.x(frame.x, mark.x), self.y(frame.y, mark.y), self.color(mark.style)
             yield f'<path d="M{_px(x)} {_px(y - 6)}l6 6l-6 6l-6 -6z" fill="{color}"/>'
             text = self.named(mark.label, mark.y)
@@ -158,12 +158,12 @@ class _Picture:
             ]
             y = self.bottom + self.below + 44 + 20 * i
             yield f'<text x="20" y="{_px(y)}" fill="{self.ink}">{"".join(spans)}</text>'
-        if self.plan.x_label:
-            yield self.text(self.right, self.bottom + self.below + 44, self.plan.x_label, anchor="end")
+        if self.spec.x_label:
+            yield self.text(self.right, self.bottom + self.below + 44, self.spec.x_label, anchor="end")
 
     def packed(self) -> Iterator[list[tuple[str, str, str]]]:
         """Lines of (sample, colour, name); the first keeps clear of the label of the x axis."""
-        room = self.width - 40 - cell_len(one_line(self.plan.x_label)) * _LETTER
+        room = self.width - 40 - cell_len(one_line(self.spec.x_label)) * _LETTER
         line: list[tuple[str, str, str]] = []
         for entry in self.entries():
             needed = cell_len(entry[2]) * _LETTER + 40
@@ -176,10 +176,10 @@ class _Picture:
             yield line
 
     def entries(self) -> Iterator[tuple[str, str, str]]:
-        for series in self.plan.series:
+        for series in self.spec.series:
             yield "●" if series.marker == "dots" else "━━", self.color(series.style), self.short(one_line(series.label))
         near = self.near_levels()
-        for level in self.plan.visible_levels():
+        for level in self.spec.visible_levels():
             if level not in near:
                 above = self.frame is not None and level.y > self.frame.y.high
                 yield "▲" if above else "▼", self.color(level.style), self.named(level.label, level.y)

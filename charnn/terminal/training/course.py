@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from charnn.runs.run import TrainingRun
 from charnn.storage.metrics import read_metrics
-from charnn.training.events import Metrics, Progress, Record, RolledBack, Saved, Validated, Validating
+from charnn.training.events import Event, Metrics, RolledBack, Saved, Step, Validated, Validating
 
 POINTS = 1024
 """A trace keeps at most this many points, each the mean of equally many values."""
@@ -68,7 +68,7 @@ class Smoothed:
 
 
 class Course:
-    """What training did so far; ``take`` every record in turn."""
+    """What training did so far; ``take`` every event in turn."""
 
     def __init__(self, run: TrainingRun, clock: Callable[[], float] = time.monotonic) -> None:
         self.run, self.clock = run, clock
@@ -77,7 +77,7 @@ class Course:
         self.uniform = math.log(len(run.vocabulary))  # the loss of guessing blindly
         self.losses, self.gradients = Trace(), Trace()
         self.validations: list[tuple[int, float]] = []
-        self.latest: Progress | None = None
+        self.latest: Step | None = None
         self.loss, self.norm, self.clipped = Smoothed(), Smoothed(), Smoothed()
         self.speed = 0.0  # characters per second
         self.activity = ""
@@ -96,37 +96,37 @@ class Course:
             if line["val_loss"] is not None:
                 self.validations.append((step, line["val_loss"]))
 
-    def take(self, record: Record) -> None:
-        """Note what a record says."""
-        if isinstance(record, Progress):
-            self._step(record)
-        elif isinstance(record, Validating):
-            self.activity = f"validating {record.done:.0%}"
-        elif isinstance(record, Validated):
-            self.validations.append((record.step, record.loss))
+    def take(self, event: Event) -> None:
+        """Note what a event says."""
+        if isinstance(event, Step):
+            self._step(event)
+        elif isinstance(event, Validating):
+            self.activity = f"validating {event.done:.0%}"
+        elif isinstance(event, Validated):
+            self.validations.append((event.step, event.loss))
             self.activity = ""
-        elif isinstance(record, Metrics):
+        elif isinstance(event, Metrics):
             self.activity = ""
-        elif isinstance(record, Saved) and not record.error:
-            self.saved_step = record.step
-        elif isinstance(record, RolledBack):
+        elif isinstance(event, Saved) and not event.error:
+            self.saved_step = event.step
+        elif isinstance(event, RolledBack):
             self.notice = (
-                f"Warning: {record.reason}; going on from step {record.to_step:,} "
-                f"with the learning rate halved (rollback {record.rollbacks})"
+                f"Warning: {event.reason}; going on from step {event.to_step:,} "
+                f"with the learning rate halved (rollback {event.rollbacks})"
             )
-        elif isinstance(record, Saved):
-            self.notice = f"Warning: {record.error}; training goes on and will try again"
+        elif isinstance(event, Saved):
+            self.notice = f"Warning: {event.error}; training goes on and will try again"
 
-    def _step(self, record: Progress) -> None:
-        self.latest = record
-        self.losses.add(record.step, self.loss.add(record.loss))
-        self.gradients.add(record.step, self.norm.add(record.grad_norm))
-        self.clipped.add(record.clipped)
+    def _step(self, event: Step) -> None:
+        self.latest = event
+        self.losses.add(event.step, self.loss.add(event.loss))
+        self.gradients.add(event.step, self.norm.add(event.grad_norm))
+        self.clipped.add(event.clipped)
         now, (then, step) = self.clock(), self._pace
         if now - then > SPEED_OVER:
-            speed = (record.step - step) * self.characters_per_step / (now - then)
+            speed = (event.step - step) * self.characters_per_step / (now - then)
             self.speed = speed if not self.speed else 0.7 * self.speed + 0.3 * speed
-            self._pace = (now, record.step)
+            self._pace = (now, event.step)
 
     @property
     def left(self) -> float | None:

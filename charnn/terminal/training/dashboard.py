@@ -56,8 +56,8 @@ def loss_chart(course: Course, height: int | None = None) -> Chart:
         epochs = [step / per_epoch for step, _ in course.validations]
         series.append(Series("validation", epochs, [loss for _, loss in course.validations], VALIDATION))
     levels = [Level("uniform", course.uniform, UNIFORM, always=False)]
-    if run.yardstick is not None:
-        levels.append(Level(f"counting ({run.yardstick.order}-gram)", run.yardstick.loss, COUNTING))
+    if run.baseline is not None:
+        levels.append(Level(f"counting ({run.baseline.order}-gram)", run.baseline.loss, COUNTING))
     marks = []
     if state.best_val_loss is not None and state.best_step is not None:
         marks.append(Mark(state.best_step / per_epoch, state.best_val_loss, "best", VALIDATION))
@@ -155,7 +155,7 @@ class _Page:
         course, state = self.course, self.course.run.state
         yield "training", words.loss(course.loss.mean if course.latest else None), TRAINING
         if state.val_loss is not None:
-            yield "validation", words.judged(state.val_loss, course.run.yardstick), VALIDATION
+            yield "validation", words.judged(state.val_loss, course.run.baseline), VALIDATION
 
     def best(self) -> Iterator[Figure]:
         course, state = self.course, self.course.run.state

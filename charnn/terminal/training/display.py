@@ -26,7 +26,7 @@ from charnn.terminal.safe import one_line
 from charnn.terminal.training.course import Course
 from charnn.terminal.training.dashboard import Dashboard, loss_chart
 from charnn.terminal.training.preview import Preview
-from charnn.training.events import Finished, Metrics, Record, RolledBack, Saved, Validated
+from charnn.training.events import Event, Finished, Metrics, RolledBack, Saved, Validated
 
 REFRESH = 0.25
 """Seconds between two refreshes on a terminal, at least."""
@@ -42,7 +42,7 @@ HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"
 
 
 class Display:
-    """Shows the records of one training. Enter it before the first record; ``close`` leaves the terminal as it was."""
+    """Shows the events of one training. Enter it before the first event; ``close`` leaves the terminal as it was."""
 
     def __init__(
         self,
@@ -98,17 +98,17 @@ class Display:
             with contextlib.suppress(OSError, ValueError):
                 os.write(self.console.file.fileno(), cursor if self.quiet else screen + cursor)
 
-    def show(self, record: Record) -> None:
-        """Take one record into the picture."""
-        self.course.take(record)
-        if isinstance(record, Validated) and self._live is not None and not self.quiet:
-            self._draw_sample(record.step)
-        if isinstance(record, Metrics) and self._live is None:
-            self._line(record)
-        elif (isinstance(record, RolledBack) or (isinstance(record, Saved) and record.error)) and self._live is None:
+    def show(self, event: Event) -> None:
+        """Take one event into the picture."""
+        self.course.take(event)
+        if isinstance(event, Validated) and self._live is not None and not self.quiet:
+            self._draw_sample(event.step)
+        if isinstance(event, Metrics) and self._live is None:
+            self._line(event)
+        elif (isinstance(event, RolledBack) or (isinstance(event, Saved) and event.error)) and self._live is None:
             self._say(one_line(self.course.notice))
-        elif isinstance(record, Finished):
-            self._end(record)
+        elif isinstance(event, Finished):
+            self._end(event)
         else:
             self._refresh()
 
@@ -142,40 +142,40 @@ class Display:
             parts.append(f"{words.duration(course.left)} left")
         parts.append(f"loss {course.loss.mean:.3f}")
         if val_loss is not None:
-            parts.append(f"val {words.judged(val_loss, self.run.yardstick)}")
+            parts.append(f"val {words.judged(val_loss, self.run.baseline)}")
         parts.append(course.activity or f"epoch {latest.epoch:.2f}")
         if course.speed:
             parts.append(f"{words.count(course.speed)}/s")
         return Text("  ".join(parts), no_wrap=True, overflow="crop")
 
-    def _line(self, record: Metrics) -> None:
-        """One record, one line, for files and pipes."""
+    def _line(self, event: Metrics) -> None:
+        """One event, one line, for files and pipes."""
         now = self.clock()
-        if self.quiet or (record.val_loss is None and now < self._next_line):
+        if self.quiet or (event.val_loss is None and now < self._next_line):
             return
         self._next_line = now + PLAIN_EVERY
-        line = f"step {record.step:>7,}  epoch {record.epoch:6.2f}  loss {record.train_loss:.3f}"
-        if record.val_loss is not None:
-            line += f"  val {words.judged(record.val_loss, self.run.yardstick)}"
-        line += f"  grad {record.grad_norm:.2f}  {record.chars_per_second:,.0f} chars/s"
-        self._say(f"{line}  {words.duration(record.elapsed_seconds)}")
+        line = f"step {event.step:>7,}  epoch {event.epoch:6.2f}  loss {event.train_loss:.3f}"
+        if event.val_loss is not None:
+            line += f"  val {words.judged(event.val_loss, self.run.baseline)}"
+        line += f"  grad {event.grad_norm:.2f}  {event.chars_per_second:,.0f} chars/s"
+        self._say(f"{line}  {words.duration(event.elapsed_seconds)}")
 
-    def _end(self, record: Finished) -> None:
+    def _end(self, event: Finished) -> None:
         drawn = self._live is not None and not self.quiet
         self.close()
         if drawn and self.course.losses.steps:
             self.console.print(loss_chart(self.course, height=min(16, max(8, self.console.height - 8))))
         if self.course.notice and drawn:
             self._say(one_line(self.course.notice))
-        self._say(self._ending(record))
+        self._say(self._ending(event))
 
-    def _ending(self, record: Finished) -> str:
+    def _ending(self, event: Finished) -> str:
         run, state = one_line(shlex.quote(str(self.run.path))), self.run.state
-        if record.stopped:
-            return f"Stopped at step {record.step:,}; everything is saved.\n  go on: charnn train --resume {run}"
-        lines = [f"Done: {record.step:,} steps in {words.duration(state.elapsed)}."]
+        if event.stopped:
+            return f"Stopped at step {event.step:,}; everything is saved.\n  go on: charnn train --resume {run}"
+        lines = [f"Done: {event.step:,} steps in {words.duration(state.elapsed)}."]
         if state.best_val_loss is not None:
-            best = words.judged(state.best_val_loss, self.run.yardstick)
+            best = words.judged(state.best_val_loss, self.run.baseline)
             lines.append(f"Best validation loss {best}, at step {state.best_step:,}.")
         past_best = " --best" if (state.best_step or state.step) < state.step else ""
         lines += [f"  let it write: charnn sample {run}{past_best}", f"  its curves:   charnn inspect {run}"]

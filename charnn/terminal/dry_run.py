@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from charnn.config import OPTIONS
-from charnn.planning.dry_run import RARE, Plan, warnings
+from charnn.planning.dry_run import RARE, DryRun, warnings
 from charnn.terminal import words
 from charnn.terminal.safe import one_line
 
@@ -19,10 +19,10 @@ NAMED = 24
 
 
 @dataclass(frozen=True)
-class PlanReport:
+class DryRunReport:
     """A rich renderable."""
 
-    plan: Plan
+    plan: DryRun
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         encoding = "ascii" if options.ascii_only else options.encoding
@@ -59,7 +59,7 @@ class PlanReport:
         return table
 
 
-def text_facts(plan: Plan) -> Iterator[tuple[str, str]]:
+def text_facts(plan: DryRun) -> Iterator[tuple[str, str]]:
     """What the text is like."""
     seen, data = plan.survey, plan.config.data
     unit = "bytes" if data.tokens == "bytes" else "characters"
@@ -78,7 +78,7 @@ def text_facts(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "note", notice
 
 
-def line_ends(plan: Plan) -> str:
+def line_ends(plan: DryRun) -> str:
     """Which line ends there are: ``2,310 lines ending in LF``."""
     seen = plan.survey
     kinds = [("CRLF", seen.crlf), ("CR", seen.lone_cr), ("LF", seen.lines - seen.crlf - seen.lone_cr)]
@@ -88,7 +88,7 @@ def line_ends(plan: Plan) -> str:
     return f"{seen.lines:,} lines ending in " + ", ".join(f"{name} ({count:,})" for name, count in present)
 
 
-def network_facts(plan: Plan) -> Iterator[tuple[str, str]]:
+def network_facts(plan: DryRun) -> Iterator[tuple[str, str]]:
     """What the network is like, and what training it takes."""
     model = plan.config.model
     layers = ", ".join(f"{name} {count:,}" for name, count in plan.layers.items())
@@ -107,7 +107,7 @@ def network_facts(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "time", _time(plan, epoch)
 
 
-def _time(plan: Plan, epoch: float) -> str:
+def _time(plan: DryRun, epoch: float) -> str:
     budget = plan.config.training.budget
     if budget is not None:
         return f"{words.duration(budget)}: about {budget / max(epoch, 1e-9):.1f} epochs"

@@ -167,7 +167,7 @@ def test_memory_maps_are_read_and_left_as_they_are(tmp_path: Path):
     np.testing.assert_array_equal(np.load(path), text)
 
 
-# The yardstick
+# The baseline
 
 
 def test_the_loss_is_the_mean_of_the_scores_of_the_chosen_order():

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from charnn.cli import main
 from charnn.config import flat_settings, resolve
-from charnn.planning import dry_run
-from charnn.planning.dry_run import Plan, plan, warnings
+from charnn.planning.dry_run import DryRun, dry_run, warnings
 from charnn.planning.repeats import WINDOW, Repeats, find_repeats, window_hashes
 
 SETTINGS = {"hidden_size": 16, "layers": 1, "batch_size": 4, "seq_length": 16}
@@ -22,7 +21,7 @@ SETTINGS = {"hidden_size": 16, "layers": 1, "batch_size": 4, "seq_length": 16}
 
 @pytest.fixture(autouse=True)
 def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dry_run, "MEASURE_SECONDS", 0.02)
+    monkeypatch.setattr("charnn.planning.dry_run.MEASURE_SECONDS", 0.02)
 
 
 def words(count: int, seed: int = 1) -> str:
@@ -30,12 +29,12 @@ def words(count: int, seed: int = 1) -> str:
     return "".join(map(chr, letters))
 
 
-def planned(folder: Path, text: str = words(20_000), **settings: object) -> Plan:
+def planned(folder: Path, text: str = words(20_000), **settings: object) -> DryRun:
     (folder / "text.txt").write_bytes(text.encode())
-    return plan(resolve(flat_settings({**SETTINGS, **settings})), [str(folder / "text.txt")])
+    return dry_run(resolve(flat_settings({**SETTINGS, **settings})), [str(folder / "text.txt")])
 
 
-def said(plan: Plan) -> str:
+def said(plan: DryRun) -> str:
     return "\n".join(f"{found.message} | {found.hint}" for found in warnings(plan))
 
 
