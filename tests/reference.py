@@ -15,7 +15,9 @@ import numpy.typing as npt
 from charnn.config import cell_names
 from charnn.network.cells import find_cell
 from charnn.network.dropout import NOTHING_DROPPED, Masks
-from charnn.network.model import Carry, CharRNN, Shape
+from charnn.network.model import Carry, CharRNN
+from charnn.network.shape import Shape
+from charnn.network.state_dict import state_dict
 
 Array = npt.NDArray[np.float64]
 Gates = Mapping[str, Array]
@@ -64,7 +66,7 @@ STEPS: dict[str, Callable[[Gates, Gates, Gates, str], dict[str, Array]]] = {
 
 def forward(model: CharRNN, x: npt.NDArray[Any], carry: Carry, masks: Masks = NOTHING_DROPPED) -> tuple[Array, Carry]:
     """Logits (T, B, V) for the ids ``x`` (T, B), and the state after them; dropout has one sample."""
-    weights = {name: array.astype(np.float64) for name, array in model.state_dict().items()}
+    weights = {name: array.astype(np.float64) for name, array in state_dict(model).items()}
     if masks.inputs is not None:
         mask = masks.inputs  # (V, E), or (V, G, H) with the gates in the cell's order
         if not model.shape.embedding_size:

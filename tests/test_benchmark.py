@@ -26,7 +26,8 @@ from charnn.benchmark.work import VOCABULARY, Network
 from charnn.cli import bench, run
 from charnn.config import cell_names
 from charnn.errors import ConfigError, WorkerError
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
 from charnn.terminal.benchmark import ReportTables, Waiting
 
 SMALL: dict[str, Any] = {

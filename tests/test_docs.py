@@ -22,7 +22,8 @@ from click.testing import CliRunner
 import charnn
 from charnn import config
 from charnn.cli import COMMANDS, main, run
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

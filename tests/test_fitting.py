@@ -13,9 +13,9 @@ from charnn.cli import run
 from charnn.config import Config, cell_names, flat_settings, read_file, resolve
 from charnn.errors import ConfigError, CorpusError
 from charnn.network.cells import find_cell
+from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning.dry_run import BY_HEART
 from charnn.runs.fitting import FIT_BUDGET, HIGHEST_RATE, choose
-from charnn.runs.snapshot import parameters_by_layer
 
 PRESETS = Path(__file__).parent.parent / "configs"
 MB = 1_000_000
@@ -112,7 +112,7 @@ def test_the_learning_rate_is_fitted_where_it_was_measured() -> None:
 @pytest.mark.parametrize("characters", [5000, 14_000, 25_000, 100_000, MB])
 def test_a_fitted_network_is_none_that_a_dry_run_warns_of(characters: int) -> None:
     config = fitted(characters, budget="1h", seq_length=16, batch_size=8)
-    parameters = sum(parameters_by_layer(config.model, 65).values())
+    parameters = sum(parameters_by_layer(shape_of(config.model, 65)).values())
     assert parameters < BY_HEART * characters or config.model.hidden_size == 32
 
 

@@ -13,7 +13,8 @@ from charnn.cli import main
 from charnn.config import ModelConfig, Setting, cell_names
 from charnn.errors import CheckpointError, ConfigError
 from charnn.insight.compare import begin, fitting_hidden_size, judge, reopen
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
 from charnn.training.trainer import train
 
 TEXT = "the cat sat on the mat, and the dog (a large one) sat on the cat.\n" * 60

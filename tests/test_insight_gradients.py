@@ -17,7 +17,8 @@ from charnn.insight.flow import Fresh, clipped_share, fresh_networks, random_tex
 from charnn.insight.gradients import in_double_precision, long_run_factor, measure_reach, steps_to, warm_carry
 from charnn.insight.jacobians import measure_jacobians, step_jacobians
 from charnn.network.loss import cross_entropy
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
 
 V, H, K = 9, 6, 12
 TEXT = np.random.default_rng(3).integers(0, V, 400).astype(np.uint8)

@@ -16,7 +16,8 @@ from charnn.config import cell_names
 from charnn.errors import ConfigError, CorpusError
 from charnn.insight.neurons import LEFT, RIGHT, Unit, activations, all_units, measure_neurons, passage
 from charnn.insight.properties import FARTHEST, bracket_depth, indentation, inside_quotes, properties_of, since_any
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
 from charnn.text.vocabulary import Vocabulary
 
 WORDS = 'One "two" three (four [5]) six.\n  Seven, eight!\n\n"Nine ten.\n\neleven\n'

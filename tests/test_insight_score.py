@@ -20,7 +20,9 @@ from charnn.insight.kinds import KINDS, KindsOf
 from charnn.insight.memory import GAIN, Memory, cold_surprise, measure_memory
 from charnn.insight.reading import BURN_IN, Reader, regroup
 from charnn.insight.score import LONGEST_LINE, Scored, Scorer, Tally, lines
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
+from charnn.network.state_dict import state_dict
 from charnn.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.from_code_points(np.frombuffer(" \nabcdeABC.,'12".encode("utf-32-le"), "<u4"))
@@ -76,7 +78,7 @@ def test_surprise_is_that_of_pytorch_on_the_same_weights(cell) -> None:
     model, ids = new_model(cell, hidden=16), random_ids(500)
     if not model.cell.torch_name:
         pytest.skip("PyTorch has no such cell")
-    weights = {name: torch.from_numpy(array) for name, array in model.state_dict().items()}
+    weights = {name: torch.from_numpy(array) for name, array in state_dict(model).items()}
     rnn = getattr(torch.nn, model.cell.torch_name)(len(VOCABULARY), 16, 2)
     out = torch.nn.Linear(16, len(VOCABULARY))
     rnn.load_state_dict({name[4:]: array for name, array in weights.items() if name.startswith("rnn.")})

@@ -9,8 +9,9 @@ from reference import VARIANTS, central_differences, forward, random_chunk, rand
 from charnn.config import ModelConfig, cell_names
 from charnn.errors import CheckpointError, ConfigError
 from charnn.network.cells import find_cell
-from charnn.network.model import CharRNN, Shape
-from charnn.runs.snapshot import model_shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape, shape_of
+from charnn.network.state_dict import load_state_dict, state_dict
 
 cells = pytest.mark.parametrize("cell", cell_names())
 variants = pytest.mark.parametrize(("cell", "activation"), VARIANTS)
@@ -115,8 +116,8 @@ def test_weights_go_out_by_name_and_come_back_to_the_same_bits(cell: str, activa
     model.initialise(3)
     model.vector += np.float32(0.1) * np.random.default_rng(1).random(model.size, np.float32)
     model.pack()
-    arrays = model.state_dict()
-    other.load_state_dict(arrays)
+    arrays = state_dict(model)
+    load_state_dict(other, arrays)
     np.testing.assert_array_equal(other.vector, model.vector)
     assert not any(np.shares_memory(array, model.vector) for array in arrays.values())
     x, _, carry = random_chunk(model, 3, 2)
@@ -135,19 +136,19 @@ def test_the_names_and_shapes_are_those_of_pytorch(cell: str) -> None:
     layers |= {f"rnn.weight_hh_l{i}": (GH, H) for i in range(2)}
     layers |= {f"rnn.bias_{kind}_l{i}": (GH,) for i in range(2) for kind in ("ih", "hh")}
     expected = {"embedding.weight": (V, E), **layers, "out.weight": (V, H), "out.bias": (V,)}
-    assert {name: array.shape for name, array in model.state_dict().items()} == expected
+    assert {name: array.shape for name, array in state_dict(model).items()} == expected
 
 
 @cells
 def test_two_biases_a_gate_are_taken_and_their_sum_counts(cell: str) -> None:
     model = random_model(cell, layers=2)
-    arrays = model.state_dict()
+    arrays = state_dict(model)
     rng = np.random.default_rng(4)
     for name in arrays:
         if "bias" in name:
             arrays[name] = rng.normal(size=arrays[name].shape)
     x, _, carry = random_chunk(model, 4, 2)
-    model.load_state_dict(arrays)
+    load_state_dict(model, arrays)
     workspace = model.workspace(4, 2)
     model.forward(x, carry, workspace)
     model.state_dict = lambda: arrays  # type: ignore[method-assign]
@@ -157,7 +158,7 @@ def test_two_biases_a_gate_are_taken_and_their_sum_counts(cell: str) -> None:
 @pytest.mark.parametrize("change", ["missing", "unknown", "transposed", "longer"])
 def test_weights_that_do_not_fit_are_refused_by_name_and_change_nothing(change: str) -> None:
     model = random_model("lstm", layers=2, V=6, H=4)
-    arrays, before, name = model.state_dict(), model.vector.copy(), "rnn.weight_ih_l0"
+    arrays, before, name = state_dict(model), model.vector.copy(), "rnn.weight_ih_l0"
     if change == "missing":
         del arrays[name]
     elif change == "unknown":
@@ -168,7 +169,7 @@ def test_weights_that_do_not_fit_are_refused_by_name_and_change_nothing(change: 
     else:
         arrays[name] = np.concatenate([arrays[name], arrays[name]])
     with pytest.raises(CheckpointError, match=name):
-        model.load_state_dict(arrays)
+        load_state_dict(model, arrays)
     np.testing.assert_array_equal(model.vector, before)
 
 
@@ -191,7 +192,7 @@ def test_the_same_seed_draws_the_same_weights_and_another_one_others(cell: str) 
 def test_biases_start_at_zero_but_those_of_forget_gates(cell: str, activation: str) -> None:
     model = initialised(cell, activation)
     order = model.cell.torch_gates or model.cell.gates
-    arrays = model.state_dict()
+    arrays = state_dict(model)
     for layer in range(2):
         for gate, bias in zip(order, arrays[f"rnn.bias_ih_l{layer}"].reshape(len(order), -1), strict=True):
             assert (bias == (1 if gate in find_cell(cell).forget_gates else 0)).all()
@@ -200,7 +201,7 @@ def test_biases_start_at_zero_but_those_of_forget_gates(cell: str, activation: s
 
 
 def test_the_forget_gate_of_the_lstm_starts_open() -> None:
-    arrays = initialised("lstm").state_dict()
+    arrays = state_dict(initialised("lstm"))
     i, f, g, o = arrays["rnn.bias_ih_l1"].reshape(4, 40)
     assert (f == 1).all() and not i.any() and not g.any() and not o.any()
 
@@ -208,7 +209,7 @@ def test_the_forget_gate_of_the_lstm_starts_open() -> None:
 def test_the_bias_of_the_forget_gate_is_an_option() -> None:
     model = CharRNN(Shape(5, "lstm", hidden_size=4))
     model.initialise(1, forget_bias=-2.0)
-    f = model.state_dict()["rnn.bias_ih_l0"].reshape(4, 4)[1]
+    f = state_dict(model)["rnn.bias_ih_l0"].reshape(4, 4)[1]
     assert (f == -2).all()
 
 
@@ -229,15 +230,15 @@ def test_with_memory_the_units_start_with_time_constants_up_to_it(cell: str, kee
 
 
 def test_memory_needs_gates_and_leaves_no_room_for_a_forget_bias() -> None:
-    with pytest.raises(ConfigError, match="no gates to remember"):
-        model_shape(ModelConfig(cell="vanilla", chrono=9), 5)
+    with pytest.raises(ConfigError, match="needs a gated cell"):
+        shape_of(ModelConfig(cell="vanilla", chrono=9), 5)
     with pytest.raises(ConfigError, match="forget_bias has no effect"):
-        model_shape(ModelConfig(chrono=9, forget_bias=0), 5)
+        shape_of(ModelConfig(chrono=9, forget_bias=0), 5)
 
 
 def test_only_a_rectified_cell_starts_from_the_identity() -> None:
     for cell, activation in VARIANTS:
-        arrays = initialised(cell, activation).state_dict()
+        arrays = state_dict(initialised(cell, activation))
         for layer in range(2):
             is_identity = np.array_equal(arrays[f"rnn.weight_hh_l{layer}"], np.eye(40))
             assert is_identity == (activation == "relu")
@@ -245,11 +246,11 @@ def test_only_a_rectified_cell_starts_from_the_identity() -> None:
 
 @cells
 def test_weights_start_uniform_within_the_root_of_the_inputs(cell: str) -> None:
-    arrays = initialised(cell).state_dict()
+    arrays = state_dict(initialised(cell))
     bounds = {"rnn.weight_ih_l0": 1.0, "rnn.weight_ih_l1": 40**-0.5, "out.weight": 40**-0.5}
     for name, bound in bounds.items():
         assert 0.98 * bound < np.abs(arrays[name]).max() <= bound
         assert abs(arrays[name].mean()) < 0.1 * bound
-    embedded = initialised(cell, embedding=25).state_dict()
+    embedded = state_dict(initialised(cell, embedding=25))
     assert 0.98 / 5 < np.abs(embedded["rnn.weight_ih_l0"]).max() <= 1 / 5
     assert 0.9 < embedded["embedding.weight"].std() < 1.1

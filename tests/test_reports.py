@@ -19,9 +19,10 @@ from charnn.cli import main
 from charnn.config import cell_names, flat_settings, resolve
 from charnn.network.cells import find_cell
 from charnn.network.model import CharRNN
+from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning import advice
 from charnn.runs.opening import create
-from charnn.runs.snapshot import RunReport, model_shape, parameters_by_layer, read_report
+from charnn.runs.snapshot import RunReport, read_report
 from charnn.terminal import inspection, words
 from charnn.terminal.console import PlainConsole
 from charnn.terminal.inspection import Inspection
@@ -214,7 +215,7 @@ def test_parameters_are_counted_without_making_them(cell: str, embedding: int, l
         flat_settings({"cell": cell, "embedding_size": embedding, "layers": layers, "hidden_size": 6})
     ).config.model
     assert find_cell(cell)
-    assert sum(parameters_by_layer(model, 11).values()) == CharRNN(model_shape(model, 11)).size
+    assert sum(parameters_by_layer(shape_of(model, 11)).values()) == CharRNN(shape_of(model, 11)).size
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from reference import forward, random_model, surprise
 
 from charnn.errors import ConfigError, UnknownCharacters
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
+from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.sampling.sampler import PRIME_LENGTH, Sample, Sampling, draw, generate, truncate
 from charnn.text.vocabulary import Vocabulary
 
@@ -32,11 +34,11 @@ def cycle(vocabulary: Vocabulary, tokens: list[int]) -> CharRNN:
     """A network that is sure of what follows each token: the next one in the list, over and over."""
     V = len(vocabulary)
     model = CharRNN(Shape(V, "vanilla", layers=1, hidden_size=V))
-    arrays = {name: np.zeros_like(array) for name, array in model.state_dict().items()}
+    arrays = {name: np.zeros_like(array) for name, array in state_dict(model).items()}
     arrays["rnn.weight_ih_l0"] = 10 * np.eye(V, dtype=np.float32)
     for token, following in zip(tokens, tokens[1:] + tokens[:1], strict=True):
         arrays["out.weight"][following, token] = 50
-    model.load_state_dict(arrays)
+    load_state_dict(model, arrays)
     return model
 
 

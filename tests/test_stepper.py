@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from charnn.config import cell_names
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
 from charnn.sampling.stepper import Stepper
 
 T, V, H = 9, 11, 16

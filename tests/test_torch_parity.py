@@ -14,6 +14,7 @@ from reference import VARIANTS, random_chunk, random_model
 from charnn.network.cells import find_cell
 from charnn.network.model import CharRNN
 from charnn.network.optimizers import clip, new_optimizer
+from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.training.trainer import Trainer
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed, so nothing is compared with it")
@@ -78,7 +79,7 @@ def twins(cell: str, activation: str, layers: int, embedding: int) -> tuple[Char
     """A network of ours and one of PyTorch with the same weights."""
     model = random_model(cell, activation, layers, embedding, V=V, H=H)
     twin = Twin(model)
-    twin.load_state_dict(tensors(model.state_dict()), strict=True)
+    twin.load_state_dict(tensors(state_dict(model)), strict=True)
     return model, twin
 
 
@@ -86,7 +87,7 @@ def by_torch_name(model: CharRNN, vector: np.ndarray) -> dict[str, np.ndarray]:
     """A vector laid out as the parameters are, by PyTorch's names, in its shapes."""
     holder = CharRNN(model.shape, model.dtype)
     holder.vector[:] = vector
-    return holder.state_dict()
+    return state_dict(holder)
 
 
 def own_bias_rows(model: CharRNN) -> slice:
@@ -189,7 +190,7 @@ def test_weights_of_pytorch_with_both_biases_load_here(cell: str, activation: st
     model = random_model(cell, activation, 2, E, V=V, H=H)
     torch.manual_seed(1)
     twin = Twin(model)
-    model.load_state_dict({name: tensor.numpy() for name, tensor in twin.state_dict().items()})
+    load_state_dict(model, {name: tensor.numpy() for name, tensor in twin.state_dict().items()})
     x, _, carry = random_chunk(model, T, B)
     workspace = model.workspace(T, B)
     model.forward(x, carry, workspace)

@@ -27,7 +27,8 @@ from charnn.benchmark.timing import median_seconds, peak_memory
 from charnn.benchmark.work import SAMPLED, TEMPERATURE, VOCABULARY
 from charnn.config import flat_settings, resolve
 from charnn.network.cells import Array
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
 from charnn.runs.fitting import cores
 from charnn.runs.opening import create
 from charnn.runs.run import TrainingRun

@@ -24,9 +24,10 @@ from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
 from charnn.insight.gradients import measure_reach
 from charnn.insight.memory import ORDERS, TEXT_LIMIT, measure_memory
 from charnn.insight.texts import count_ngrams, open_text, own_text
+from charnn.network.shape import parameter_count, shape_of
 from charnn.runs import opening
 from charnn.runs.run import TrainingRun
-from charnn.runs.snapshot import RUNS, RunReport, Warn, ignore, load_snapshot, parameters_by_layer, read_report
+from charnn.runs.snapshot import RUNS, RunReport, Warn, ignore, load_snapshot, read_report
 from charnn.storage.checkpoint import list_checkpoints, write_atomically
 from charnn.storage.folder import new_folder
 from charnn.text import corpus
@@ -147,9 +148,10 @@ def vocabulary_size(corpora: Sequence[str], config: Config) -> int:
 
 def fitting_hidden_size(model: ModelConfig, vocabulary: int, parameters: int) -> int:
     """The hidden size with which the network has as nearly ``parameters`` as possible. Raises ConfigError."""
+    shape = shape_of(model, vocabulary)
 
     def count(size: int) -> int:
-        return sum(parameters_by_layer(dataclasses.replace(model, hidden_size=size), vocabulary).values())
+        return parameter_count(dataclasses.replace(shape, hidden_size=size))
 
     if not count(1) <= parameters <= count(LARGEST):
         raise ConfigError(f"a {model.cell} network with {model.layers} layers cannot have {parameters:,} parameters")

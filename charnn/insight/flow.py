@@ -15,7 +15,8 @@ from charnn.insight.gradients import POSITIONS, STEPS, Reach, measure_reach
 from charnn.insight.jacobians import Jacobians, measure_jacobians
 from charnn.insight.reading import Ids
 from charnn.network.cells import find_cell
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape
 from charnn.runs.snapshot import Snapshot
 from charnn.storage.metrics import read_metrics
 from charnn.text.sources import code_points, open_sources

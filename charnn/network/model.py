@@ -9,13 +9,11 @@ goes. So training, validation and sampling share the weights and disturb each ot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from charnn.errors import CheckpointError
 from charnn.network.cells import Array, Cell, Views, find_cell
 from charnn.network.dropout import NOTHING_DROPPED, Masks
 from charnn.network.layers import (
@@ -30,21 +28,10 @@ from charnn.network.layers import (
     new_array,
 )
 from charnn.network.loss import cross_entropy, cross_entropy_gradient
+from charnn.network.shape import Shape
 
 Carry = list[dict[str, Array]]
 """The state of every recurrent layer: one ``{name: (B, H)}`` a layer, the lowest first."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What fixes a network: its cell and its sizes. ``embedding_size`` 0 means one-hot input."""
-
-    vocabulary_size: int
-    cell: str = "lstm"
-    activation: str = ""
-    layers: int = 2
-    hidden_size: int = 128
-    embedding_size: int = 0
 
 
 class Workspace:
@@ -243,66 +230,3 @@ class CharRNN:
                 projection = self.projections[index - 1]
                 projection.backward(w.inputs[index], b.da, gradients[f"projection{index}"], dh)
         self.characters.backward(w.inputs[0], b.da, gradients["input"], w.masks.inputs)
-
-    def state_dict(self) -> dict[str, Array]:
-        """All weights under PyTorch's names, in its shapes and gate order: copies.
-
-        They fit an nn.Embedding ``embedding`` (if there is one), an nn.RNN, nn.LSTM or nn.GRU ``rnn`` and an nn.Linear
-        ``out``. PyTorch has two biases a gate whose sum counts; the second is zero here but for gates kept apart.
-        """
-        arrays = {}
-        if self.shape.embedding_size:
-            arrays["embedding.weight"] = self.parameters["input.embedding"].copy()
-        for index, (Wx, Wh, b, bh) in enumerate(self._recurrent_parameters()):
-            bias_hh = np.zeros_like(b)
-            if bh is not None:
-                bias_hh[-len(bh) :] = bh
-            for name, array in {"weight_ih": Wx, "weight_hh": Wh}.items():
-                gates = array.transpose(1, 2, 0)[self._torch_order]  # (G, H, D)
-                arrays[f"rnn.{name}_l{index}"] = np.ascontiguousarray(gates).reshape(-1, len(array))
-            for name, array in {"bias_ih": b, "bias_hh": bias_hh}.items():
-                arrays[f"rnn.{name}_l{index}"] = array[self._torch_order].reshape(-1)
-        arrays["out.weight"] = self.parameters["output.W"].T.copy()
-        arrays["out.bias"] = self.parameters["output.b"].copy()
-        return arrays
-
-    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Take all weights from arrays as ``state_dict`` gives them, or as PyTorch saves them.
-
-        Raises CheckpointError for arrays that are missing, left over, or of another shape.
-        """
-        expected = {name: array.shape for name, array in self.state_dict().items()}
-        found = {name: array.shape for name, array in arrays.items()}
-        for name in sorted(expected.keys() | found.keys()):
-            if expected.get(name) != found.get(name):
-                raise CheckpointError(f"weights {name}: expected {expected.get(name)}, found {found.get(name)}")
-        order = np.argsort(self._torch_order)
-        G, H = len(order), self.shape.hidden_size
-        if self.shape.embedding_size:
-            self.parameters["input.embedding"][...] = arrays["embedding.weight"]
-        for index, (Wx, Wh, b, bh) in enumerate(self._recurrent_parameters()):
-            for name, array in {"weight_ih": Wx, "weight_hh": Wh}.items():
-                gates = arrays[f"rnn.{name}_l{index}"].reshape(G, H, -1)[order]
-                array[...] = gates.transpose(2, 0, 1)
-            b[...] = arrays[f"rnn.bias_ih_l{index}"].reshape(G, H)[order]
-            bias_hh = arrays[f"rnn.bias_hh_l{index}"].reshape(G, H)[order]
-            together = G - self.cell.apart
-            if bias_hh[:together].any():
-                b[:together] += bias_hh[:together]
-            if bh is not None:
-                bh[...] = bias_hh[together:]
-        self.parameters["output.W"][...] = arrays["out.weight"].T
-        self.parameters["output.b"][...] = arrays["out.bias"]
-        self.pack()
-
-    @property
-    def _torch_order(self) -> list[int]:
-        """For each gate in PyTorch's order, its index in ours."""
-        return [self.cell.gates.index(gate) for gate in self.cell.torch_gates or self.cell.gates]
-
-    def _recurrent_parameters(self) -> Iterator[tuple[Array, Array, Array, Array | None]]:
-        """Wx (D, G, H), Wh (H, G, H), b (G, H) and bh (apart, H) or None of every layer."""
-        p = self.parameters
-        for index in range(self.shape.layers):
-            below = f"projection{index}" if index else "input"
-            yield p[f"{below}.Wx"], p[f"recurrent{index}.Wh"], p[f"{below}.b"], p.get(f"recurrent{index}.bh")

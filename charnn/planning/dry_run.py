@@ -20,11 +20,12 @@ from typing import IO
 import numpy as np
 
 from charnn.config import OPTIONS, Config, Resolved
+from charnn.network.shape import check_model, parameter_count, parameters_by_layer, shape_of
 from charnn.planning.advice import Advice
 from charnn.planning.repeats import Repeats, find_repeats
 from charnn.runs.fitting import CORE, choose, cores
 from charnn.runs.opening import create
-from charnn.runs.snapshot import Warn, ignore, model_shape, parameters_by_layer
+from charnn.runs.snapshot import Warn, ignore
 from charnn.text import corpus
 from charnn.text.batches import Batches
 from charnn.text.sources import Sources, code_points, open_sources
@@ -94,7 +95,7 @@ def dry_run(
     Raises the same errors.
     """
     data = resolved.config.data
-    model_shape(resolved.config.model, 1)
+    check_model(resolved.config.model)
     with (
         tempfile.TemporaryDirectory() as work,
         open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
@@ -105,7 +106,7 @@ def dry_run(
         data = resolved.config.data
         cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
         repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
-        layers = parameters_by_layer(resolved.config.model, V)
+        layers = parameters_by_layer(shape_of(resolved.config.model, V))
         needed, there = sum(layers.values()) * 4 * COPIES, _machine_memory()
         trial: tuple[float | None, int] = (None, needed)
         if needed < there:
@@ -295,11 +296,8 @@ def _about_text(plan: DryRun) -> list[Advice]:
 
 def fitting_hidden_size(plan: DryRun) -> int:
     """The largest size, in steps of 16, with about as many parameters as there are characters to train on."""
-    model, sizes = plan.config.model, range(16, 2049, 16)
+    shape, sizes = shape_of(plan.config.model, plan.vocabulary), range(16, 2049, 16)
     fitting = [
-        size
-        for size in sizes
-        if sum(parameters_by_layer(dataclasses.replace(model, hidden_size=size), plan.vocabulary).values())
-        <= plan.train_characters
+        size for size in sizes if parameter_count(dataclasses.replace(shape, hidden_size=size)) <= plan.train_characters
     ]
     return max(fitting, default=sizes[0])

@@ -17,7 +17,8 @@ from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
 from charnn.runs.fitting import check_shares, choose
 from charnn.storage.folder import lock_folder, make_folder, new_folder
-from charnn.network.model import Shape
+from charnn.network.shape import Shape, check_model
+from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.runs.run import TrainingRun, check_arrays
 from charnn.runs.snapshot import (
     RUNS,
@@ -26,7 +27,6 @@ from charnn.runs.snapshot import (
     Warn,
     field_of,
     ignore,
-    model_shape,
     naming,
     baseline_from_json,
 )
@@ -55,7 +55,7 @@ def create(
     Raises ConfigError if ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left
     behind then.
     """
-    model_shape(resolved.config.model, 1)
+    check_model(resolved.config.model)
     path, lock = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
     try:
         make_folder(path / "checkpoints")
@@ -133,7 +133,7 @@ def _start_from(run: TrainingRun, initial: Snapshot) -> None:
             f"cannot start from {printable(str(initial.path))}: {'; '.join(differences)}",
             "both runs need the same vocabulary and the same network: --config RUN/config.yaml takes it over",
         )
-    run.model.load_state_dict(initial.model.state_dict())
+    load_state_dict(run.model, state_dict(initial.model))
 
 
 def resume(

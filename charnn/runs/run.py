@@ -21,7 +21,9 @@ from typing import IO, Any
 
 from charnn.storage import checkpoint
 from charnn.text import corpus
-from charnn.network import layout
+from charnn.network.shape import parameter_count, shape_of
+from charnn.network.state_dict import load_state_dict, state_dict
+from charnn.runs.document import carry_arrays, check, group
 from charnn.text.batches import Batches, Ids
 from charnn.network.cells import Array
 from charnn.config import Config
@@ -35,7 +37,6 @@ from charnn.runs.snapshot import (
     State,
     checked_weights,
     field_of,
-    model_shape,
 )
 from charnn.text.vocabulary import Vocabulary
 from charnn.baseline.ngrams import Baseline
@@ -67,7 +68,7 @@ class TrainingRun:
         self.validation_ids: Ids = ids[cut.validation]
         training = config.training
         self.batches = Batches(self.train_ids, training.batch_size, training.seq_length, training.seed)
-        self.model = CharRNN(model_shape(config.model, len(vocabulary)))
+        self.model = CharRNN(shape_of(config.model, len(vocabulary)))
         settings = dataclasses.asdict(config.optimization)
         self.schedule = Schedule(**{field.name: settings[field.name] for field in dataclasses.fields(Schedule)})
         self.optimizer = new_optimizer(settings, self.model.vector)
@@ -138,7 +139,7 @@ class TrainingRun:
         """Write a checkpoint of this step, after the metrics whose length it holds. Raises StorageError."""
         self.metrics.sync()
         self.state.metrics_length = self.metrics.length
-        arrays = {f"model.{name}": array for name, array in self.model.state_dict().items()}
+        arrays = {f"model.{name}": array for name, array in state_dict(self.model).items()}
         arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state.items()}
         arrays |= {f"carry.{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
         path = self.checkpoints / checkpoint.checkpoint_name(self.state.step)
@@ -156,10 +157,10 @@ class TrainingRun:
         state = State.from_json(field_of(loaded.document, "state"))
         if state.position.chunk >= self.batches.chunks_per_epoch:
             raise CheckpointError(f"its text has no chunk {state.position.chunk}")
-        self.model.load_state_dict(layout.group(loaded.arrays, "model"))
-        _copy_all(self.optimizer.state, layout.group(loaded.arrays, "optimizer"))
+        load_state_dict(self.model, group(loaded.arrays, "model"))
+        _copy_all(self.optimizer.state, group(loaded.arrays, "optimizer"))
         carry = {f"{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
-        _copy_all(carry, layout.group(loaded.arrays, "carry"))
+        _copy_all(carry, group(loaded.arrays, "carry"))
         self.state, self.checkpoint, self.saved_step = state, loaded.path, state.step
         self.metrics = MetricsFile(self.metrics.path, state.metrics_length)
 
@@ -174,13 +175,13 @@ def check_arrays(loaded: checkpoint.Checkpoint, config: Config, vocabulary: Voca
 
     To be asked before anything is allocated for a configuration that comes from a file.
     """
-    shape = model_shape(config.model, len(vocabulary))
+    shape = shape_of(config.model, len(vocabulary))
     checked_weights(loaded, shape)
     rule = RULES[config.optimization.optimizer]
-    vectors = dict.fromkeys(rule.state_names, (layout.parameter_count(shape),))
-    layout.check(layout.group(loaded.arrays, "optimizer"), vectors, "optimizer")
-    carry = layout.carry_arrays(shape, config.training.batch_size)
-    layout.check(layout.group(loaded.arrays, "carry"), carry, "carry")
+    vectors = dict.fromkeys(rule.state_names, (parameter_count(shape),))
+    check(group(loaded.arrays, "optimizer"), vectors, "optimizer")
+    expected = carry_arrays(shape, config.training.batch_size)
+    check(group(loaded.arrays, "carry"), expected, "carry")
 
 
 def join(path: str, file: str, config: str) -> TrainingRun:

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from charnn.storage import checkpoint
-from charnn.network import layout
+from charnn.runs.document import check, check_finite, group
+from charnn.network.shape import Shape, parameter_count, shape_of
+from charnn.network.state_dict import load_state_dict, state_shapes
 from charnn.text.batches import Position
-from charnn.network.cells import Array, find_cell
-from charnn.config import Config, ModelConfig
+from charnn.network.cells import Array
+from charnn.config import Config
 from charnn.errors import CheckpointError, ConfigError, printable
 from charnn.storage.folder import is_busy
 from charnn.storage.metrics import read_metrics
-from charnn.network.model import CharRNN, Shape
+from charnn.network.model import CharRNN
 from charnn.text.vocabulary import Vocabulary
 from charnn.baseline.ngrams import Baseline
 
@@ -33,43 +35,6 @@ Warn = Callable[[str], None]
 
 def ignore(message: str) -> None:
     """A ``Warn`` that says nothing."""
-
-
-def model_shape(config: ModelConfig, vocabulary_size: int) -> Shape:
-    """The network that a configuration describes. Raises ConfigError where the cell knows no such option."""
-    choices = find_cell(config.cell).activations
-    if config.forget_bias != ModelConfig.forget_bias and not find_cell(config.cell).forget_gates:
-        raise ConfigError(f"the {config.cell} cell has no forget gate", "leave forget_bias out, or choose cell lstm")
-    if config.chrono and not find_cell(config.cell).timing_gates:
-        raise ConfigError(
-            f"the {config.cell} cell has no gates to remember with", "leave chrono out, or choose cell gru or lstm"
-        )
-    if config.chrono and config.forget_bias != ModelConfig.forget_bias:
-        raise ConfigError("forget_bias has no effect where chrono is given", "leave one of them out")
-    chosen = "" if config.activation == "auto" else config.activation
-    if chosen and chosen not in choices:
-        raise ConfigError(
-            f"the {config.cell} cell has no activation {chosen}", f"it has: {', '.join(choices) or 'none to choose'}"
-        )
-    return Shape(
-        vocabulary_size=vocabulary_size,
-        cell=config.cell,
-        activation=chosen,
-        layers=config.layers,
-        hidden_size=config.hidden_size,
-        embedding_size=config.embedding_size,
-    )
-
-
-def parameters_by_layer(model: ModelConfig, vocabulary_size: int) -> dict[str, int]:
-    """The number of parameters of each layer, lowest first, computed without making any."""
-    cell = find_cell(model.cell)
-    V, E, H, G = vocabulary_size, model.embedding_size, model.hidden_size, len(cell.gates)
-    counts = {"embedding": V * E} if E else {}
-    for layer in range(model.layers):
-        inputs = H if layer else E or V
-        counts[f"{model.cell} {layer + 1}"] = (inputs + 1 + H) * G * H + cell.apart * H
-    return {**counts, "output": (H + 1) * V}
 
 
 @dataclass(frozen=True)
@@ -116,18 +81,18 @@ def _snapshot(loaded: checkpoint.Checkpoint) -> Snapshot:
         config = Config.from_json(field_of(loaded.document, "config"))
         vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
         State.from_json(field_of(loaded.document, "state"))
-        shape = model_shape(config.model, len(vocabulary))
+        shape = shape_of(config.model, len(vocabulary))
         weights = checked_weights(loaded, shape)
         model = CharRNN(shape)
-        model.load_state_dict(weights)
+        load_state_dict(model, weights)
     return Snapshot(loaded.path, model, vocabulary, config, loaded.document)
 
 
 def checked_weights(loaded: checkpoint.Checkpoint, shape: Shape) -> dict[str, Array]:
     """The weights in a checkpoint, if they are those of such a network. Raises CheckpointError."""
-    weights = layout.group(loaded.arrays, "model")
-    layout.check(weights, layout.model_arrays(shape), "model")
-    layout.check_finite(weights)
+    weights = group(loaded.arrays, "model")
+    check(weights, state_shapes(shape), "model")
+    check_finite(weights)
     return weights
 
 
@@ -311,7 +276,7 @@ def read_report(path: Path, warn: Warn = ignore) -> RunReport:
         cell=config.model.cell,
         layers=config.model.layers,
         hidden=config.model.hidden_size,
-        parameters=layout.parameter_count(model_shape(config.model, len(vocabulary))),
+        parameters=parameter_count(shape_of(config.model, len(vocabulary))),
         vocabulary=len(vocabulary),
         step=state.step,
         epoch=last.get("epoch", 0.0),

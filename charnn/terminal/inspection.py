@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning import advice
-from charnn.runs.snapshot import RunReport, parameters_by_layer
+from charnn.runs.snapshot import RunReport
 from charnn.terminal import words
 from charnn.terminal.charts.axes import Format
 from charnn.terminal.charts.chart import Chart, Level, Mark, Series
@@ -154,7 +155,7 @@ def _rows(report: RunReport) -> list[tuple[str, str]]:
         network += f", dropout {config.model.dropout:g}" + f" in {samples} samples" * (samples > 1)
     if config.model.input_dropout:
         network += f", input dropout {config.model.input_dropout:g}"
-    layers = ", ".join(f"{n} {c:,}" for n, c in parameters_by_layer(config.model, s.vocabulary).items())
+    layers = ", ".join(f"{n} {c:,}" for n, c in parameters_by_layer(shape_of(config.model, s.vocabulary)).items())
     text = f"{report.corpus.characters:,} characters, {s.vocabulary} distinct: {', '.join(report.corpus.files)}"
     speed = f"{s.chars_per_second:,.0f} characters/s"
     rows = [

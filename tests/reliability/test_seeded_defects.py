@@ -48,7 +48,7 @@ DEFECTS = {
     ),
     "the carry is not restored": (
         "runs/run.py",
-        '        _copy_all(carry, layout.group(loaded.arrays, "carry"))\n',
+        '        _copy_all(carry, group(loaded.arrays, "carry"))\n',
         "",
         "random",
     ),
@@ -60,7 +60,7 @@ DEFECTS = {
     ),
     "the optimizer is not restored": (
         "runs/run.py",
-        '        _copy_all(self.optimizer.state, layout.group(loaded.arrays, "optimizer"))\n',
+        '        _copy_all(self.optimizer.state, group(loaded.arrays, "optimizer"))\n',
         "",
         "random",
     ),
@@ -104,7 +104,7 @@ DEFECTS = {
     ),
     "links are followed": ("storage/metrics.py", " | os.O_NOFOLLOW", "", "link_in_a_run_folder"),
     "arrays are not compared with the configuration": (
-        "network/layout.py",
+        "runs/document.py",
         "        if wanted != found:",
         "        if False:",
         "forged or structural",
