@@ -73,7 +73,7 @@ def forward(model: CharRNN, x: npt.NDArray[Any], carry: Carry, masks: Masks = NO
             mask = mask[:, [model.cell.gates.index(gate) for gate in gate_names(model)]].reshape(len(mask), -1).T
         weights["embedding.weight" if model.shape.embedding_size else "rnn.weight_ih_l0"] *= mask
     T, B = x.shape
-    state = [{name: array.astype(np.float64) for name, array in layer.items()} for layer in carry]
+    state = [dict(zip(model.cell.state, layer, strict=True)) for layer in carry.astype(np.float64)]
     logits = np.zeros((T, B, model.shape.vocabulary_size))
     for b in range(B):
         for t in range(T):
@@ -87,7 +87,7 @@ def forward(model: CharRNN, x: npt.NDArray[Any], carry: Carry, masks: Masks = NO
                 if masks.outputs:
                     below = below * masks.outputs[index][0, t, b]
             logits[t, b] = weights["out.weight"] @ below + weights["out.bias"]
-    return logits, state
+    return logits, np.array([list(layer.values()) for layer in state])
 
 
 def embedded(weights: Gates, shape: Shape, character: int) -> Array:
@@ -139,7 +139,7 @@ def random_chunk(model: CharRNN, T: int, B: int) -> tuple[npt.NDArray[Any], npt.
     """Ids x and y (T, B), and a carry that is not zero."""
     rng = np.random.default_rng(8)
     x, y = rng.integers(0, model.shape.vocabulary_size, (2, T, B))
-    carry = [{name: rng.normal(0, 0.5, array.shape) for name, array in layer.items()} for layer in model.zero_carry(B)]
+    carry = rng.normal(0, 0.5, model.zero_carry(B).shape)
     return x, y, carry
 
 

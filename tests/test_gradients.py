@@ -65,7 +65,7 @@ def test_samples_of_dropout_give_the_mean_of_their_losses_and_gradients(layers: 
         total, state = model.gradient(x, y, carry, model.workspace(T, B), model.views(single), 1.0, one)
         losses.append(total)
         gradients.append(single.copy())
-        np.testing.assert_array_equal(state[-1]["h"], after[-1]["h"])
+        np.testing.assert_array_equal(state[-1], after[-1])
     assert len(set(losses)) == 3
     assert loss == pytest.approx(np.mean(losses), rel=1e-12)
     np.testing.assert_allclose(together, np.mean(gradients, axis=0), rtol=1e-9, atol=1e-12)
@@ -75,12 +75,13 @@ def test_samples_of_dropout_give_the_mean_of_their_losses_and_gradients(layers: 
 def test_how_the_products_are_cut_changes_nothing(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     H, found, cuts = 64, [], set()
     for small in (0, 32 * B * H, 4 * H * H * B):
-        monkeypatch.setattr("charnn.network.layers.SMALL_PRODUCT", small)
+        monkeypatch.setattr("charnn.network.products.SMALL_PRODUCT", small)
         model = random_model(cell, layers=2, H=H)
         x, y, carry = random_chunk(model, T, B)
         workspace, gradient = model.workspace(T, B), np.zeros(model.size)
         model.gradient(x, y, carry, workspace, model.views(gradient), 1.0)
-        cuts.add((workspace.recurrent[0].width, workspace.backward.width, workspace.backward.parts))
+        products = workspace.recurrent[0].product, workspace.backward.product
+        cuts.add(tuple((product.parts, product.width) for product in products))
         found.append(gradient)
     assert len(cuts) > 1
     np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-12)

@@ -49,8 +49,8 @@ def numeric_gradient(model, x, y, carry, layer, name):
     for unit in range(H):
         losses = []
         for sign in (1, -1):
-            moved = [{n: a.copy() for n, a in states.items()} for states in carry]
-            moved[layer][name][0, unit] += sign * step
+            moved = carry.copy()
+            moved[layer, model.cell.state.index(name), 0, unit] += sign * step
             losses.append(loss_after(model, x, y, moved))
         gradient[unit] = (losses[0] - losses[1]) / (2 * step)
     return gradient
@@ -82,17 +82,17 @@ def test_the_gradient_of_every_state_is_that_of_finite_differences(cell, activat
 def test_a_step_jacobian_is_that_of_finite_differences(cell, activation) -> None:
     model = new_model(cell, activation, scale=0.9 if activation == "relu" else 1.5)
     carry = state_before(model, 300)
-    state = [{name: array[0] for name, array in layer.items()} for layer in carry]
+    state = carry[:, :, 0]
     names = model.cell.state
     for layer, jacobian in enumerate(step_jacobians(model, int(TEXT[300]), state)):
         slow = np.zeros((len(names) * H, len(names) * H))
         for column in range(len(names) * H):
             ends = []
             for sign in (1, -1):
-                moved = [{n: a.copy() for n, a in states.items()} for states in carry]
-                moved[layer][names[column // H]][0, column % H] += sign * 1e-6
+                moved = carry.copy()
+                moved[layer, column // H, 0, column % H] += sign * 1e-6
                 after = model.forward(TEXT[300][None, None], moved, model.workspace(1, 1))
-                ends.append(np.concatenate([after[layer][name][0] for name in names]))
+                ends.append(after[layer, :, 0].reshape(-1))
             slow[:, column] = (ends[0] - ends[1]) / 2e-6
         np.testing.assert_allclose(jacobian, slow, atol=1e-7)
 
@@ -101,7 +101,7 @@ def test_radius_and_norm_are_those_of_the_jacobians() -> None:
     model = new_model("vanilla", layers=1)
     found = measure_jacobians(model, TEXT, positions=1, seed=2)
     end = 1 + int(np.random.Generator(np.random.Philox(2)).choice(len(TEXT) - 1, 1, replace=False)[0])
-    h = model.forward(TEXT[end][None, None], state_before(model, end), model.workspace(1, 1))[0]["h"][0]
+    h = model.forward(TEXT[end][None, None], state_before(model, end), model.workspace(1, 1))[0, 0, 0]
     jacobian = (1 - h**2)[:, None] * model.parameters["recurrent0.Wh"][:, 0].T
     assert found.typical_radius == pytest.approx(np.abs(np.linalg.eigvals(jacobian)).max())
     assert found.typical_norm == pytest.approx(np.linalg.norm(jacobian, 2))

@@ -116,7 +116,7 @@ def test_parallel_streams_agree_with_one_and_visit_each_character_once() -> None
 def test_streams_that_start_cold_would_not_agree(monkeypatch) -> None:
     model, ids = new_model(), random_ids(9000)
     one = scored(model, ids).nats.mean()
-    monkeypatch.setattr(CharRNN, "zero_carry", lambda self, B: [{n: np.full((B, 12), 0.9, "f") for n in "hc"}] * 2)
+    monkeypatch.setattr(CharRNN, "zero_carry", lambda self, B: np.full((2, 2, B, 12), 0.9, "f"))
     monkeypatch.setattr("charnn.insight.reading.BURN_IN", 1)
     assert abs(scored(model, ids, streams=8).nats.mean() - one) > 1e-6
     assert BURN_IN == 512

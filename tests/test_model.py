@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference import VARIANTS, central_differences, forward, random_chunk, random_model, relative_error
+from reference import VARIANTS, central_differences, forward, random_chunk, random_masks, random_model, relative_error
 
 from charnn.config import ModelConfig, cell_names
 from charnn.errors import CheckpointError, ConfigError
 from charnn.network.cells import find_cell
+from charnn.network.dropout import NOTHING_DROPPED
 from charnn.network.model import CharRNN
 from charnn.network.shape import Shape, shape_of
 from charnn.network.state_dict import load_state_dict, state_dict
@@ -31,9 +32,7 @@ def test_chunks_with_carried_state_equal_one_long_pass(cell: str, activation: st
         losses, carry = model.losses(x[start:stop], y[start:stop], carry, model.workspace(stop - start, B))
         pieces.append(losses)
     np.testing.assert_allclose(np.concatenate(pieces), whole, rtol=1e-12)
-    for ours, theirs in zip(carry, end, strict=True):
-        for name in theirs:
-            np.testing.assert_allclose(ours[name], theirs[name], rtol=0, atol=1e-14)
+    np.testing.assert_allclose(carry, end, rtol=0, atol=1e-14)
 
 
 @cells
@@ -71,7 +70,7 @@ def test_streams_do_not_see_each_other(cell: str) -> None:
     together = model.workspace(6, 3)
     model.forward(x, carry, together)
     alone = model.workspace(6, 1)
-    model.forward(x[:, 1:2], [{name: array[1:2] for name, array in layer.items()} for layer in carry], alone)
+    model.forward(x[:, 1:2], carry[:, :, 1:2], alone)
     np.testing.assert_allclose(together.logits.reshape(6, 3, -1)[:, 1], alone.logits, rtol=0, atol=1e-12)
 
 
@@ -81,14 +80,12 @@ def test_a_pass_in_one_workspace_disturbs_nothing_in_another(cell: str) -> None:
     x, y, carry = random_chunk(model, 4, 2)
     training, other = model.workspace(4, 2), model.workspace(3, 2)
     kept = model.forward(x, carry, training)
-    before = [{name: array.copy() for name, array in layer.items()} for layer in kept]
+    before = kept.copy()
     logits = training.logits.copy()
     model.losses(x[:3] * 0, y[:3], carry, other)
     np.testing.assert_array_equal(training.logits, logits)
     model.forward(x * 0, carry, training)
-    for ours, theirs in zip(kept, before, strict=True):
-        for name in ours:
-            np.testing.assert_array_equal(ours[name], theirs[name])  # a carry is a copy
+    np.testing.assert_array_equal(kept, before)  # a carry is a copy
 
 
 # Parameters
@@ -254,3 +251,21 @@ def test_weights_start_uniform_within_the_root_of_the_inputs(cell: str) -> None:
     embedded = state_dict(initialised(cell, embedding=25))
     assert 0.98 / 5 < np.abs(embedded["rnn.weight_ih_l0"]).max() <= 1 / 5
     assert 0.9 < embedded["embedding.weight"].std() < 1.1
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("cell", cell_names())
+def test_a_workspace_takes_the_memory_that_its_formula_says(cell: str, layers: int, samples: int) -> None:
+    T, B, V, H, K = 5, 4, 7, 6, max(1, samples)
+    model = random_model(cell, layers=layers, V=V, H=H)
+    x, y, carry = random_chunk(model, T, B)
+    masks = random_masks(model, T, B, samples=K) if samples else NOTHING_DROPPED
+    w = model.workspace(T, B, K)
+    G, S, A, Z, N = len(model.cell.gates), model.cell.sigmoids, model.cell.apart, len(model.cell.state), T * B
+    forward = layers * H * (N * (G + A + Z) + B * (Z + G + 1 + S)) + K * N * V
+    assert w.nbytes == 8 * forward
+    model.gradient(x, y, carry, w, model.views(np.zeros(model.size)), 1.0, masks)
+    backward = H * (N * G * (2 if A else 1) + B * (G + A + Z + w.backward.product.parts) + K * N)
+    dropped = H * N * (layers - 1 + K) if samples else 0
+    assert w.nbytes == 8 * (forward + backward + dropped)

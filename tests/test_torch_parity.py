@@ -48,7 +48,6 @@ class Twin(torch.nn.Module):  # type: ignore[name-defined, misc]
         kind = getattr(torch.nn, model.cell.torch_name)
         self.rnn = kind(shape.embedding_size or shape.vocabulary_size, shape.hidden_size, shape.layers, **options)
         self.out = torch.nn.Linear(shape.hidden_size, shape.vocabulary_size, dtype=dtype)
-        self.state = model.cell.state
 
     def forward(self, x: np.ndarray, carry: Any) -> tuple[Any, Any]:
         """Logits (T, B, V) and the new carry for ids (T, B)."""
@@ -62,7 +61,7 @@ class Twin(torch.nn.Module):  # type: ignore[name-defined, misc]
 
     def carry(self, carry: Any) -> Any:
         """Our carry in the form of PyTorch: one tensor (L, B, H) for each part of the state."""
-        parts = [torch.from_numpy(np.stack([layer[name] for layer in carry])) for name in self.state]
+        parts = [torch.from_numpy(np.ascontiguousarray(carry[:, k])) for k in range(carry.shape[1])]
         return tuple(parts) if len(parts) > 1 else parts[0]
 
     def loss(self, x: np.ndarray, y: np.ndarray, carry: Any) -> tuple[Any, Any]:

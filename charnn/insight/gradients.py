@@ -28,7 +28,8 @@ from charnn.errors import CorpusError
 from charnn.insight.reading import Ids
 from charnn.network.cells import Array
 from charnn.network.loss import cross_entropy_gradient
-from charnn.network.model import Carry, CharRNN, Workspace
+from charnn.network.model import Carry, CharRNN
+from charnn.network.workspace import Workspace
 
 Floats = npt.NDArray[np.float64]
 Path = Literal["all", "elementwise", "product"]
@@ -156,9 +157,7 @@ def warm_carry(model: CharRNN, text: Ids, starts: npt.NDArray[np.int64]) -> Carr
     for back in range(reach, 0, -1):
         at = starts - back
         carry = model.forward(text[np.maximum(at, 0)][None], carry, workspace)
-        cold = at < 0
-        if cold.any():
-            carry = [{name: np.where(cold[:, None], 0.0, a) for name, a in layer.items()} for layer in carry]
+        carry[:, :, at < 0] = 0
     return carry
 
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from charnn.insight.gradients import Floats, in_double_precision, warm_carry, window_ends
 from charnn.insight.reading import Ids
 from charnn.network.cells import Array, Views
-from charnn.network.model import Carry, CharRNN
+from charnn.network.model import CharRNN
 
 POSITIONS = 16
 EASY = 256
@@ -65,21 +65,20 @@ def measure_jacobians(model: CharRNN, text: Ids, *, positions: int = POSITIONS, 
     carry = warm_carry(model, text, at)
     radii, norms = np.empty((len(carry), len(at))), np.empty((len(carry), len(at)))
     for place, position in enumerate(at):
-        here = [{name: array[place] for name, array in layer.items()} for layer in carry]
-        for layer, jacobian in enumerate(step_jacobians(model, int(text[position]), here)):
+        for layer, jacobian in enumerate(step_jacobians(model, int(text[position]), carry[:, :, place])):
             radii[layer, place] = np.abs(np.linalg.eigvals(jacobian)).max()
             norms[layer, place] = np.linalg.norm(jacobian, 2)
     return Jacobians(radii, norms)
 
 
-def step_jacobians(model: CharRNN, x: int, state: list[dict[str, Array]]) -> list[npt.NDArray[np.float64]]:
-    """Of every layer the matrix (S * H, S * H) of d new state / d state before, for input ``x`` and ``state`` {(H,)}.
+def step_jacobians(model: CharRNN, x: int, state: Array) -> list[npt.NDArray[np.float64]]:
+    """Of every layer the matrix (S * H, S * H) of d new state / d old state, for input ``x`` and ``state`` (L, S, H).
 
     The backward code is run on as many copies of the step as the state has components, one row of the identity each.
     """
     names, H = model.cell.state, model.shape.hidden_size
     size = len(names) * H
-    carry: Carry = [{name: np.tile(array, (size, 1)) for name, array in layer.items()} for layer in state]
+    carry = np.repeat(state[:, :, None], size, axis=2)
     workspace = model.workspace(2, size)
     model.forward(np.full((2, size), x), carry, workspace)
     jacobians = []

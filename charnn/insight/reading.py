@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.network.model import Carry, CharRNN, Workspace
+from charnn.network.model import Carry, CharRNN
+from charnn.network.workspace import Workspace
 from charnn.text.batches import BURN_IN
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
@@ -83,11 +84,11 @@ class Reader:
             warm = self.model.zero_carry(parts - 1)
             for _, carry_after in self._read(text, starts[1:] - BURN_IN, BURN_IN, warm):
                 warm = carry_after
-            carry = [{name: np.concatenate([c[name], w[name]]) for name in c} for c, w in zip(carry, warm, strict=True)]
+            carry = np.concatenate([carry, warm], axis=2)
         for chunk, carry_after in self._read(text, starts, length, carry):
             carry = carry_after
             yield chunk
-        carry = [{name: array[-1:] for name, array in layer.items()} for layer in carry]
+        carry = carry[:, :, -1:]
         rest = parts * length
         for chunk, carry_after in self._read(text, np.array([rest]), len(block) - rest, carry):
             carry = carry_after

@@ -1,6 +1,6 @@
 """Character ids and a carry enter; the surprise at every next character, its gradient, and the new carry leave.
 
-    x (T, B) -> CharacterProjection -> Recurrent -> [dropout -> Projection -> Recurrent]... -> dropout -> Output -> loss
+    x (T, B) -> CharacterInput -> Recurrent -> [dropout -> Projection -> Recurrent]... -> dropout -> Output -> loss
 
 ``CharRNN`` holds all parameters in one flat vector with a named view per weight. What depends on a chunk's shape is in
 a ``Workspace``; what is carried from chunk to chunk (the state of every layer, ``Carry``) is a value that comes and
@@ -16,72 +16,14 @@ import numpy.typing as npt
 
 from charnn.network.cells import Array, Cell, Views, find_cell
 from charnn.network.dropout import NOTHING_DROPPED, Masks
-from charnn.network.layers import (
-    BackwardWorkspace,
-    CharacterProjection,
-    GradientObserver,
-    Layer,
-    Output,
-    Projection,
-    Recurrent,
-    RecurrentWorkspace,
-    new_array,
-)
+from charnn.network.layers import CharacterInput, GradientObserver, Input, Layer, Output, Projection, Recurrent
 from charnn.network.loss import cross_entropy, cross_entropy_gradient
+from charnn.network.memory import new_array
 from charnn.network.shape import Shape
+from charnn.network.workspace import Workspace
 
-Carry = list[dict[str, Array]]
-"""The state of every recurrent layer: one ``{name: (B, H)}`` a layer, the lowest first."""
-
-
-class Workspace:
-    """The buffers for chunks of T steps of B streams; made once, used again for every chunk of that shape.
-
-    With dropout the outputs of the top layer may be sampled S times: what follows them has S * N rows.
-    """
-
-    def __init__(self, model: CharRNN, T: int, B: int, samples: int = 1):
-        H, V, dtype = model.shape.hidden_size, model.shape.vocabulary_size, model.dtype
-        self.T, self.B, self.N, self.samples = T, B, T * B, samples
-        self.recurrent = [RecurrentWorkspace(model.cell, H, T, B, dtype) for _ in model.recurrent]
-        self.logits = new_array((samples * self.N, V), dtype)
-        self._model = model
-        self._dropped: dict[int, Array] = {}
-        self._backward: BackwardWorkspace | None = None
-        self._dh: Array | None = None
-        self.inputs: list[Array] = []  # of the projections and of the output layer, as the last forward pass saw them
-        self.masks = NOTHING_DROPPED
-
-    @property
-    def backward(self) -> BackwardWorkspace:
-        """Made when first needed: validation and sampling never ask for it."""
-        if self._backward is None:
-            model = self._model
-            self._backward = BackwardWorkspace(model.cell, model.shape.hidden_size, self.T, self.B, model.dtype)
-        return self._backward
-
-    @property
-    def dh(self) -> Array:
-        """The gradient of a layer's output (S * N, H), on its way down."""
-        if self._dh is None:
-            self._dh = new_array((self.samples * self.N, self._model.shape.hidden_size), self._model.dtype)
-        return self._dh
-
-    def drop(self, layer: int, h: Array) -> Array:
-        """The output ``h`` (N, H) of a layer after dropout: (S * N, H)."""
-        mask = self.masks.outputs[layer].reshape(-1, *h.shape)  # (S, N, H)
-        if layer not in self._dropped:
-            self._dropped[layer] = new_array(mask.shape, h.dtype)
-        return np.multiply(h, mask, out=self._dropped[layer]).reshape(-1, h.shape[1])
-
-    def undrop(self, layer: int, dh: Array) -> Array:
-        """The gradient of a layer's output (N, H) from that after dropout, ``dh`` (S * N, H), which is overwritten."""
-        samples = dh.reshape(-1, self.N, dh.shape[1])
-        np.multiply(samples, self.masks.outputs[layer].reshape(samples.shape), out=samples)
-        total: Array = samples[0]
-        for sample in samples[1:]:
-            np.add(total, sample, out=total)
-        return total
+Carry = Array
+"""The states carried from chunk to chunk: (L, Z, B, H), the lowest layer first, a cell's Z states in its order."""
 
 
 class CharRNN:
@@ -92,15 +34,16 @@ class CharRNN:
         self.dtype = np.dtype(dtype)
         self.cell: Cell = find_cell(shape.cell)(shape.activation)
         V, E, H = shape.vocabulary_size, shape.embedding_size, shape.hidden_size
-        self.characters = CharacterProjection(self.cell, V, E, H, dtype)
-        self.projections = [Projection(self.cell, H, H, dtype) for _ in range(shape.layers - 1)]
+        self.characters = CharacterInput(self.cell, V, E, H, dtype)
+        self.inputs: list[Input] = [
+            self.characters,
+            *(Projection(self.cell, H, H, dtype) for _ in range(1, shape.layers)),
+        ]
         self.recurrent = [Recurrent(self.cell, H, dtype) for _ in range(shape.layers)]
         self.output = Output(H, V, dtype)
-        self._layers: dict[str, Layer] = {"input": self.characters}
-        for index, recurrent in enumerate(self.recurrent):
-            if index:
-                self._layers[f"projection{index}"] = self.projections[index - 1]
-            self._layers[f"recurrent{index}"] = recurrent
+        self._layers: dict[str, Layer] = {}
+        for index, (below, recurrent) in enumerate(zip(self.inputs, self.recurrent, strict=True)):
+            self._layers |= {f"projection{index}" if index else "input": below, f"recurrent{index}": recurrent}
         self._layers["output"] = self.output
         self.shapes = {f"{name}.{key}": s for name, layer in self._layers.items() for key, s in layer.shapes.items()}
         self.size = sum(int(np.prod(shape)) for shape in self.shapes.values())
@@ -159,32 +102,23 @@ class CharRNN:
 
     def zero_carry(self, B: int) -> Carry:
         """The state before the first character: all zeros."""
-        H = self.shape.hidden_size
-        return [{name: np.zeros((B, H), self.dtype) for name in self.cell.state} for _ in self.recurrent]
+        return np.zeros((self.shape.layers, len(self.cell.state), B, self.shape.hidden_size), self.dtype)
 
     def workspace(self, T: int, B: int, samples: int = 1) -> Workspace:
         """New buffers for chunks of T steps of B streams, whose dropout has so many ``samples``."""
-        return Workspace(self, T, B, samples)
+        shape = self.shape
+        return Workspace(self.cell, shape.layers, shape.hidden_size, shape.vocabulary_size, self.dtype, T, B, samples)
 
     def forward(self, x: Array, carry: Carry, w: Workspace, masks: Masks = NOTHING_DROPPED) -> Carry:
-        """Run over the ids ``x`` (T, B) from ``carry``; ``w.logits`` (S * N, V) and the new carry come out."""
-        H = self.shape.hidden_size
-        w.masks = masks
-        w.inputs = [x.reshape(w.N)]
-        for index, (layer, buffers) in enumerate(zip(self.recurrent, w.recurrent, strict=True)):
-            a = buffers.a.reshape(len(buffers.a), w.N, H)
-            if index == 0:
-                self.characters.forward(w.inputs[0], a, masks.inputs)
-            else:
-                self.projections[index - 1].forward(w.inputs[index], a)
-            buffers.set_carry(carry[index])
+        """Run over the ids ``x`` (T, B) from ``carry``; ``w.logits`` (K * N, V) and the new carry come out."""
+        w.masks, w.inputs = masks, [x.reshape(w.N)]
+        for below, layer, buffers, state in zip(self.inputs, self.recurrent, w.recurrent, carry, strict=True):
+            below.forward(w.inputs[-1], buffers.a_rows, masks.inputs)  # (G, N, H)
+            buffers.set_carry(state)
             layer.forward(buffers)
-            h = buffers.h.reshape(w.N, H)
-            if masks.outputs:
-                h = w.drop(index, h)
-            w.inputs.append(h)
+            w.inputs.append(w.drop(len(w.inputs) - 1, buffers.h_rows))  # (K * N, H)
         self.output.forward(w.inputs[-1], w.logits)
-        return [buffers.carry() for buffers in w.recurrent]
+        return np.stack([buffers.carry() for buffers in w.recurrent])
 
     def losses(self, x: Array, y: Array, carry: Carry, w: Workspace) -> tuple[Array, Carry]:
         """The surprise in nats at each of the characters ``y`` (T, B) that followed ``x`` (T, B), and the new carry."""
@@ -213,20 +147,15 @@ class CharRNN:
         return float(losses.sum(dtype=np.float64)) / w.samples, carry
 
     def backward(self, w: Workspace, out: dict[str, Array], observers: Sequence[GradientObserver] = ()) -> None:
-        """From the gradient of the logits in ``w.logits`` (S * N, V) to that of every parameter, top layer first.
+        """From the gradient of the logits in ``w.logits`` (K * N, V) to that of every parameter, top layer first.
 
         ``observers`` are none, or one for each recurrent layer, the lowest first.
         """
-        gradients = {name: Views(**self._of_layer(name, out)) for name in self._layers}
-        dh = w.dh  # (S * N, H)
-        self.output.backward(w.inputs[-1], w.logits, gradients["output"], dh)
+        gradients = [Views(**self._of_layer(name, out)) for name in self._layers]
+        dh, b = w.dh, w.backward  # (K * N, H)
+        self.output.backward(w.inputs[-1], w.logits, gradients.pop(), dh)
         for index in reversed(range(len(self.recurrent))):
-            if w.masks.outputs:
-                dh = w.undrop(index, dh)  # (N, H)
-            buffers, b = w.recurrent[index], w.backward
-            observer, gradient = observers[index] if observers else None, gradients[f"recurrent{index}"]
-            self.recurrent[index].backward(buffers, dh.reshape(buffers.h.shape), b, gradient, observer)
-            if index:
-                projection = self.projections[index - 1]
-                projection.backward(w.inputs[index], b.da, gradients[f"projection{index}"], dh)
-        self.characters.backward(w.inputs[0], b.da, gradients["input"], w.masks.inputs)
+            dh = w.undrop(index, dh)  # (N, H)
+            observer = observers[index] if observers else None
+            self.recurrent[index].backward(w.recurrent[index], dh, b, gradients.pop(), observer)
+            self.inputs[index].backward(w.inputs[index], b.da, gradients.pop(), dh, w.masks.inputs)

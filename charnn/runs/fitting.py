@@ -22,12 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from charnn.text import corpus
-from charnn.text.batches import Batches
-from charnn.network.cells import find_cell
 from charnn.config import Config, Resolved
 from charnn.errors import ConfigError, CorpusError
+from charnn.network.cells import find_cell
 from charnn.runs.snapshot import Warn
+from charnn.text import corpus
+from charnn.text.batches import Batches
 
 ENOUGH_VALIDATION = 5_000_000
 """Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""

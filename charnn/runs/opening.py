@@ -11,27 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from charnn.storage import checkpoint
-from charnn.text import corpus
 from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
-from charnn.runs.fitting import check_shares, choose
-from charnn.storage.folder import lock_folder, make_folder, new_folder
 from charnn.network.shape import Shape, check_model
 from charnn.network.state_dict import load_state_dict, state_dict
+from charnn.runs.fitting import best_size, check_shares, choose, cores
 from charnn.runs.run import TrainingRun, check_arrays
 from charnn.runs.snapshot import (
     RUNS,
     CorpusFacts,
     Snapshot,
     Warn,
+    baseline_from_json,
     field_of,
     ignore,
     naming,
-    baseline_from_json,
 )
+from charnn.storage import checkpoint
+from charnn.storage.folder import lock_folder, make_folder, new_folder
+from charnn.text import corpus
 from charnn.text.sources import open_sources
-from charnn.runs.fitting import best_size, cores
 from charnn.text.vocabulary import Vocabulary
 
 

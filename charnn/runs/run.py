@@ -1,7 +1,7 @@
 """A run: model, optimizer, carry, position and history, and the folder that keeps them.
 
-This is the only place that knows how the parts fit together. ``charnn/runs/opening.py`` makes a run from texts, or opens it
-where it stopped.
+This is the only place that knows how the parts fit together. ``opening.py`` makes a run from texts, or opens it where
+it stopped.
 
     RUN/config.yaml                              the resolved configuration
     RUN/corpus.npy                               the ids of the text: a private copy, so that the original may change
@@ -19,27 +19,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from charnn.storage import checkpoint
-from charnn.text import corpus
+from charnn.baseline.background import BackgroundBaseline
+from charnn.baseline.ngrams import Baseline
+from charnn.config import Config
+from charnn.errors import CheckpointError
+from charnn.network.cells import Array
+from charnn.network.model import Carry, CharRNN
+from charnn.network.optimizers import RULES, Schedule, new_optimizer
 from charnn.network.shape import parameter_count, shape_of
 from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.runs.document import carry_arrays, check, group
-from charnn.text.batches import Batches, Ids
-from charnn.network.cells import Array
-from charnn.config import Config
-from charnn.baseline.background import BackgroundBaseline
-from charnn.errors import CheckpointError
-from charnn.storage.metrics import MetricsFile
-from charnn.network.model import Carry, CharRNN
-from charnn.network.optimizers import RULES, Schedule, new_optimizer
 from charnn.runs.snapshot import (
     CorpusFacts,
     State,
     checked_weights,
     field_of,
 )
+from charnn.storage import checkpoint
+from charnn.storage.metrics import MetricsFile
+from charnn.text import corpus
+from charnn.text.batches import Batches, Ids
 from charnn.text.vocabulary import Vocabulary
-from charnn.baseline.ngrams import Baseline
 
 
 class TrainingRun:
@@ -141,11 +141,16 @@ class TrainingRun:
         self.state.metrics_length = self.metrics.length
         arrays = {f"model.{name}": array for name, array in state_dict(self.model).items()}
         arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.state.items()}
-        arrays |= {f"carry.{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
+        arrays |= {f"carry.{name}": array for name, array in self._carried().items()}
         path = self.checkpoints / checkpoint.checkpoint_name(self.state.step)
         checkpoint.write(path, arrays, self.document())
         self.checkpoint, self.saved_step = path, self.state.step
         return path
+
+    def _carried(self) -> dict[str, Array]:
+        """Views (B, H) of the carry by layer and state, as a checkpoint names them."""
+        names = self.model.cell.state
+        return {f"{i}.{name}": layer[k] for i, layer in enumerate(self.carry) for k, name in enumerate(names)}
 
     def prune(self) -> None:
         """Drop the checkpoints that are no longer needed. Raises StorageError."""
@@ -159,8 +164,7 @@ class TrainingRun:
             raise CheckpointError(f"its text has no chunk {state.position.chunk}")
         load_state_dict(self.model, group(loaded.arrays, "model"))
         _copy_all(self.optimizer.state, group(loaded.arrays, "optimizer"))
-        carry = {f"{i}.{name}": array for i, layer in enumerate(self.carry) for name, array in layer.items()}
-        _copy_all(carry, group(loaded.arrays, "carry"))
+        _copy_all(self._carried(), group(loaded.arrays, "carry"))
         self.state, self.checkpoint, self.saved_step = state, loaded.path, state.step
         self.metrics = MetricsFile(self.metrics.path, state.metrics_length)
 

@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charnn.storage import checkpoint
-from charnn.runs.document import check, check_finite, group
-from charnn.network.shape import Shape, parameter_count, shape_of
-from charnn.network.state_dict import load_state_dict, state_shapes
-from charnn.text.batches import Position
-from charnn.network.cells import Array
+from charnn.baseline.ngrams import Baseline
 from charnn.config import Config
 from charnn.errors import CheckpointError, ConfigError, printable
+from charnn.network.cells import Array
+from charnn.network.model import CharRNN
+from charnn.network.shape import Shape, parameter_count, shape_of
+from charnn.network.state_dict import load_state_dict, state_shapes
+from charnn.runs.document import check, check_finite, group
+from charnn.storage import checkpoint
 from charnn.storage.folder import is_busy
 from charnn.storage.metrics import read_metrics
-from charnn.network.model import CharRNN
+from charnn.text.batches import Position
 from charnn.text.vocabulary import Vocabulary
-from charnn.baseline.ngrams import Baseline
 
 RUNS = Path("runs")
 """Where runs without a given folder go, and where sampling looks for the newest."""

@@ -185,7 +185,7 @@ def prime(model: CharRNN, ids: Array, count: int) -> Carry:
     for start in range(0, len(ids), PRIME_LENGTH):
         chunk = ids[start : start + PRIME_LENGTH, None]  # (T, 1)
         carry = model.forward(chunk, carry, model.workspace(len(chunk), 1))
-    return [{name: np.repeat(array, count, axis=0) for name, array in layer.items()} for layer in carry]
+    return np.repeat(carry, count, axis=2)
 
 
 def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Array]:

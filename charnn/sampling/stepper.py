@@ -16,8 +16,10 @@ from __future__ import annotations
 import numpy as np
 
 from charnn.network.cells import Array, Views
-from charnn.network.layers import gate_scale, gate_views, new_array
+from charnn.network.layers import gate_scale
+from charnn.network.memory import new_array
 from charnn.network.model import Carry, CharRNN
+from charnn.network.workspace import gate_views
 
 
 class Stepper:
@@ -27,7 +29,7 @@ class Stepper:
     """
 
     def __init__(self, model: CharRNN, carry: Carry):
-        H, L, B = model.shape.hidden_size, model.shape.layers, len(carry[0]["h"])
+        H, L, B = model.shape.hidden_size, model.shape.layers, carry.shape[2]
         G, V, dtype = len(model.cell.gates), model.shape.vocabulary_size, model.dtype
         self._cell_forward = model.cell.forward
         self._table = new_array((G * H, V), dtype)
@@ -56,7 +58,7 @@ class Stepper:
 class _Step:
     """One layer: its weights, each output's in a row, and the buffers of a step."""
 
-    def __init__(self, model: CharRNN, index: int, h: Array, carry: dict[str, Array]):
+    def __init__(self, model: CharRNN, index: int, h: Array, carry: Array):
         cell, H, dtype = model.cell, model.shape.hidden_size, model.dtype
         G, S, apart, B = len(cell.gates), cell.sigmoids, cell.apart, h.shape[1]
         together = G - apart
@@ -67,7 +69,7 @@ class _Step:
         self.below, self.own = self.inputs[:-H], self.inputs[-H:]
         W = Wh
         if not self.first:
-            projection = model.projections[index - 1].p
+            projection = model.inputs[index].p
             Wx = projection.Wx.transpose(1, 2, 0) * scale
             W = np.concatenate([Wx, Wh], axis=2)  # (G, H, 2H)
             self.b = (projection.b[:, :, None] * scale).reshape(G * H, 1)
@@ -82,15 +84,14 @@ class _Step:
         self.a_together, self.a_apart = self.a[: together * H], self.a[together * H :]
         self.rec = rec.reshape(apart * H, B)
         state = {name: self.own if name == "h" else new_array((H, B), dtype) for name in cell.state}
-        for name, array in state.items():
-            array[...] = carry[name].T
+        for array, entering in zip(state.values(), carry, strict=True):
+            array[...] = entering.T
         self.views = Views(
             **gate_views(cell, a, rec),
             **state,
             **{f"{name}_prev": array for name, array in state.items()},
-            **{name: new_array((H, B), dtype) for name in cell.keeps},
-            t=new_array((H, B), dtype),
-            ts=new_array((S, H, B), dtype),
+            scratch=new_array((H, B), dtype),
+            gate_scratch=new_array((S, H, B), dtype),
         )
 
     def products(self, rows: Array) -> None:

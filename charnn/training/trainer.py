@@ -17,10 +17,10 @@ from collections.abc import Callable, Generator, Iterator
 import numpy as np
 
 from charnn.errors import DivergenceError, StorageError
-from charnn.network.cells import Array
 from charnn.network.dropout import Dropout, Masks
-from charnn.network.model import Carry, Workspace
+from charnn.network.model import Carry
 from charnn.network.optimizers import clip
+from charnn.network.workspace import Workspace
 from charnn.runs.run import TrainingRun, join
 from charnn.text.batches import SCORING_STEPS, scoring_chunks, scoring_streams
 from charnn.text.corpus import release
@@ -53,8 +53,7 @@ def train(
     """
     invitation = json.dumps(run.invitation())
     if team is None:
-        carried = max(array.nbytes for layer in run.carry for array in layer.values())
-        capacity = max(run.model.vector.nbytes + 64, carried)
+        capacity = max(run.model.vector.nbytes + 64, run.carry.nbytes)
         team = launch(run.config.training.workers or 1, capacity, work, invitation)
     else:
         team.tell(invitation)
@@ -133,7 +132,7 @@ class Trainer:
 
     def _own_carry(self) -> Carry:
         """The streams of this rank out of the carry of all."""
-        return [{name: array[self.columns] for name, array in layer.items()} for layer in self.run.carry]
+        return self.run.carry[:, :, self.columns]
 
     # One step
 
@@ -218,7 +217,7 @@ class Trainer:
             length = len(chunk.x)
             if length not in workspaces:
                 workspaces[length] = model.workspace(length, columns.stop - columns.start)
-            carry = reset(carry, chunk.cold[columns])
+            carry[:, :, chunk.cold[columns]] = 0
             with np.errstate(over="ignore", invalid="ignore"):
                 losses, carry = model.losses(chunk.x[:, columns], chunk.y[:, columns], carry, workspaces[length])
             scored = chunk.scored[:, columns]
@@ -339,7 +338,7 @@ class Trainer:
         if self._on_disk == state.step:
             return
         streams = run.config.training.batch_size
-        run.carry = [{name: gather(self.team, array, streams) for name, array in layer.items()} for layer in self.carry]
+        run.carry = np.moveaxis(gather(self.team, np.moveaxis(self.carry, 2, 0), streams), 0, 2)
         self._saved_at = time.monotonic()
         if self.team.rank:
             return
@@ -361,10 +360,3 @@ class Trainer:
 
     def _last_good(self) -> str:
         return f"the last good checkpoint is of step {self.run.saved_step}"
-
-
-def reset(carry: Carry, cold: Array) -> Carry:
-    """The carry with the streams in ``cold`` (B,) set to zero."""
-    if not cold.any():
-        return carry
-    return [{name: np.where(cold[:, None], np.zeros_like(a), a) for name, a in layer.items()} for layer in carry]

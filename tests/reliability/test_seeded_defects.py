@@ -48,7 +48,7 @@ DEFECTS = {
     ),
     "the carry is not restored": (
         "runs/run.py",
-        '        _copy_all(carry, group(loaded.arrays, "carry"))\n',
+        '        _copy_all(self._carried(), group(loaded.arrays, "carry"))\n',
         "",
         "random",
     ),

@@ -1,7 +1,7 @@
-"""What a layer hands a cell at one time step, and what it wants back: pre-activations in, states out, gradients back.
+"""One time step enters a cell: pre-activations and the previous state. Its new state leaves, and gradients come back.
 
-A cell is one step's elementwise arithmetic, forward and backward. It sees no time, no weights and no integers: the
-layer (``charnn/network/layers.py``) has done the matrix products before it and does the next ones after it.
+A cell is the elementwise arithmetic between two matrix products, forward and backward. It sees no time, no weights and
+no sizes: the layer (``charnn/network/layers.py``) multiplies before it and after it. Read ``lstm.py`` beside this page.
 
 Shapes: B batch, H hidden size, G gates. Every array below is a view into buffers that the layer allocated once.
 
@@ -11,10 +11,10 @@ Shapes: B batch, H hidden size, G gates. Every array below is a view into buffer
     s.sigmoid_gates  (S, B, H)          the leading sigmoids, halved      "
     s.<state>_prev   (B, H)             the state one step back           unchanged in training
     s.<state>        (B, H)             room                              the new state
-    s.<kept>         (B, H)             room                              whatever backward needs again
     s.rec_<gate>     (B, H)             recurrent part of a gate that     unchanged
                                         stays apart
-    s.t, s.ts        (B, H), (S, B, H)  scratch                           scratch
+    s.scratch        (B, H)             room                              anything
+    s.gate_scratch   (S, B, H)          room, as large as sigmoid_gates   anything
 
     backward(s, d)                      on entry                          on return
     d.<state>        (B, H)             dL/d state                        dL/d previous state, without the product
@@ -51,6 +51,10 @@ class Views:
         def __getattr__(self, name: str) -> Array: ...
 
 
+RESERVED = {"gates", "sigmoid_gates", "together", "rec", "scratch", "gate_scratch"}
+"""What the layer calls its own blocks."""
+
+
 class Cell:
     """One kind of recurrent unit: its declarations, and one step forward and backward.
 
@@ -70,11 +74,9 @@ class Cell:
     state: ClassVar[tuple[str, ...]] = ("h",)
     """What is carried from step to step; the first is ``h``, which leaves the layer and enters the product."""
 
-    keeps: ClassVar[tuple[str, ...]] = ()
-    """Arrays (B, H) that forward writes for backward."""
-
     forget_gates: ClassVar[tuple[str, ...]] = ()
     """Gates that keep memory when open; their bias starts at ``forget_bias``, all others at 0."""
+
     timing_gates: ClassVar[Mapping[str, int]] = {}
     """Gates that decide how long a unit remembers: 1 for those that keep when open, -1 for those that replace."""
 
@@ -86,6 +88,11 @@ class Cell:
 
     torch_gates: ClassVar[tuple[str, ...]] = ()
     """The gates in that module's order."""
+
+    def __init_subclass__(cls) -> None:
+        taken = sorted(RESERVED.intersection(cls.gates))
+        if taken:
+            raise TypeError(f"{cls.__name__}: a gate cannot be called {taken[0]}, the layer's name for something else")
 
     def __init__(self, activation: str = "") -> None:
         self.activation = activation or next(iter(self.activations), "")
@@ -108,3 +115,15 @@ def sigmoid_from_tanh(x: Array) -> None:
     """Finish sigmoid(a) = tanh(a / 2) / 2 + 1/2 in place, given ``x`` = tanh(a / 2)."""
     np.multiply(x, 0.5, out=x)
     np.add(x, 0.5, out=x)
+
+
+def tanh_slope(y: Array, out: Array) -> Array:
+    """The derivative of tanh where its value is ``y``: 1 - y². ``out`` may be ``y`` itself."""
+    np.multiply(y, y, out=out)
+    return np.subtract(1, out, out=out)
+
+
+def sigmoid_slope(y: Array, out: Array) -> Array:
+    """The derivative of the sigmoid where its value is ``y``: (1 - y) y."""
+    np.subtract(1, y, out=out)
+    return np.multiply(out, y, out=out)

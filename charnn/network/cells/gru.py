@@ -12,6 +12,8 @@ the loss with respect to h:
     dr = da_n u_n                 da_r = dr r (1 - r)
     du_n = da_n r
     dh_prev = dh z                                             plus the layer's products
+
+The same in four lines, one stream and one step at a time: ``gru`` in tests/reference.py.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from charnn.network.cells.base import Cell, Views, sigmoid_from_tanh
+from charnn.network.cells.base import Cell, Views, sigmoid_from_tanh, sigmoid_slope, tanh_slope
 
 
 class GRU(Cell):
@@ -37,24 +39,21 @@ class GRU(Cell):
     def forward(self, s: Views) -> None:
         np.tanh(s.sigmoid_gates, out=s.sigmoid_gates)
         sigmoid_from_tanh(s.sigmoid_gates)
-        np.multiply(s.r, s.rec_n, out=s.t)
-        np.add(s.n, s.t, out=s.n)
+        np.multiply(s.r, s.rec_n, out=s.scratch)
+        np.add(s.n, s.scratch, out=s.n)
         np.tanh(s.n, out=s.n)  # n = tanh(a_n + r u_n)
-        np.subtract(s.h_prev, s.n, out=s.t)
-        np.multiply(s.t, s.z, out=s.t)
-        np.add(s.n, s.t, out=s.h)  # h = n + z (h_prev - n)
+        np.subtract(s.h_prev, s.n, out=s.scratch)
+        np.multiply(s.scratch, s.z, out=s.scratch)
+        np.add(s.n, s.scratch, out=s.h)  # h = n + z (h_prev - n)
 
     def backward(self, s: Views, d: Views) -> None:
-        np.subtract(s.h_prev, s.n, out=s.t)
-        np.multiply(d.h, s.t, out=d.z)  # dz = dh (h_prev - n)
-        np.multiply(d.h, s.z, out=s.t)  # dh_prev = dh z
-        np.subtract(d.h, s.t, out=d.n)  # dn = dh (1 - z)
-        np.copyto(d.h, s.t)
-        np.multiply(s.n, s.n, out=s.t)
-        np.subtract(1, s.t, out=s.t)
-        np.multiply(d.n, s.t, out=d.n)  # da_n = dn (1 - n²)
+        np.subtract(s.h_prev, s.n, out=s.scratch)
+        np.multiply(d.h, s.scratch, out=d.z)  # dz = dh (h_prev - n)
+        np.multiply(d.h, s.z, out=s.scratch)  # dh_prev = dh z
+        np.subtract(d.h, s.scratch, out=d.n)  # dn = dh (1 - z)
+        np.copyto(d.h, s.scratch)
+        np.multiply(d.n, tanh_slope(s.n, out=s.scratch), out=d.n)  # da_n = dn (1 - n²)
         np.multiply(d.n, s.rec_n, out=d.r)  # dr = da_n u_n
         np.multiply(d.n, s.r, out=d.rec_n)  # du_n = da_n r
-        np.subtract(1, s.sigmoid_gates, out=s.ts)
-        np.multiply(s.ts, s.sigmoid_gates, out=s.ts)
-        np.multiply(d.sigmoid_gates, s.ts, out=d.sigmoid_gates)  # da = d. (1 - .) for r, z
+        slope = sigmoid_slope(s.sigmoid_gates, out=s.gate_scratch)
+        np.multiply(d.sigmoid_gates, slope, out=d.sigmoid_gates)  # da = d y (1 - y) for y = r, z
