@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
 from charnn.text.sources import (
-    Codes,
     ReadProgress,
     ReadWatch,
     Sources,
@@ -33,6 +32,7 @@ from charnn.text.sources import (
     read_blocks,
     storage,
 )
+from charnn.text.unicode import Codes
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 

@@ -9,62 +9,26 @@ Line ends stay as they are, and between files nothing is inserted.
 from __future__ import annotations
 
 import codecs
-import difflib
 import errno
-import io
 import os
-import re
 import stat
 import sys
 import tempfile
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from encodings.aliases import aliases
-from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal
-
-import numpy as np
-import numpy.typing as npt
+from typing import IO, Literal
 
 from charnn.errors import ConfigError, CorpusError, StorageError, printable
+from charnn.text.decoding import HEAD, settle_encoding, text_encoding, undecodable
+from charnn.text.unicode import NORMAL_FORMS, Codes, code_points_of, normalized
 
-Codes = npt.NDArray[np.unsignedinteger[Any]]
 ReadProgress = Callable[[int, int], None]
 Stop = Callable[[], None]
 
-_HEAD = 4096  # bytes that tell what a file looks like
-_MARKS_AT_MOST = 1024  # the time to normalize a run of combining characters grows with its square
-_FORMS: dict[str, Literal["NFC", "NFD"]] = {"nfc": "NFC", "nfd": "NFD"}
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-_REFUSED_ENCODINGS = re.compile(r"idna|punycode|undefined|(raw_)?unicode_escape|utf_7|mbcs|oem|hz|iso2022_.*")
-_BOMS = {  # encoding -> the byte order marks it may begin with, and what each settles
-    "utf-8": {codecs.BOM_UTF8: "utf-8"},
-    "utf-16": {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be", b"": "utf-16-le"},
-    "utf-16-le": {codecs.BOM_UTF16_LE: "utf-16-le"},
-    "utf-16-be": {codecs.BOM_UTF16_BE: "utf-16-be"},
-    "utf-32": {codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be", b"": "utf-32-le"},
-    "utf-32-le": {codecs.BOM_UTF32_LE: "utf-32-le"},
-    "utf-32-be": {codecs.BOM_UTF32_BE: "utf-32-be"},
-}
-_MAGIC = {
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
-    b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a zip archive or an office document",
-    b"\x1f\x8b": "gzip-compressed data",
-    b"\xfd7zXZ": "xz-compressed data",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed data",
-    b"\x7fELF": "a program",
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 
 
 @dataclass(frozen=True)
@@ -126,9 +90,9 @@ def open_sources(
         raise ConfigError("standard input (-) is given more than once")
     if tokens == "bytes" and normalize != "none":
         raise ConfigError(f"normalize is {normalize}, but bytes are not normalized", "--tokens chars")
-    if normalize != "none" and normalize not in _FORMS:
-        raise ConfigError(f"normalize is {normalize!r}", f"one of: none, {', '.join(_FORMS)}")
-    encoding = _text_encoding(encoding)
+    if normalize != "none" and normalize not in NORMAL_FORMS:
+        raise ConfigError(f"normalize is {normalize!r}", f"one of: none, {', '.join(NORMAL_FORMS)}")
+    encoding = text_encoding(encoding)
     notices: list[str] = []
     files: list[Source] = []
     for argument in arguments:
@@ -153,8 +117,8 @@ def code_points(
     """
     watch = ReadWatch(sources.bytes, progress, stop)
     texts = _texts(sources, watch, notice or (lambda text: None))
-    for text in texts if sources.normalize == "none" else _normalized(texts, _FORMS[sources.normalize]):
-        yield _as_array(text)  # (N,)
+    for text in texts if sources.normalize == "none" else normalized(texts, NORMAL_FORMS[sources.normalize]):
+        yield code_points_of(text)  # (N,)
 
 
 class ReadWatch:
@@ -189,7 +153,13 @@ def _texts(sources: Sources, watch: ReadWatch, notice: Callable[[str], None]) ->
             if sources.tokens == "bytes":
                 codec, start = "latin-1", 0  # where byte n is code point n
             else:
-                codec, start = _settle_encoding(file, source.name, sources.encoding, notice)
+                with storage("read", source.name):
+                    head = file.read(HEAD)
+                codec, start = settle_encoding(head, source.name, sources.encoding)
+                if start:
+                    notice(f"{source.name}: the byte order mark at its beginning is left out")
+                with storage("read", source.name):
+                    file.seek(start)
             decoder, position = codecs.getincrementaldecoder(codec)(), start
             for block in chain(read_blocks(file, source.name, sources.block_size, watch), [b""]):
                 position += len(block)
@@ -197,108 +167,11 @@ def _texts(sources: Sources, watch: ReadWatch, notice: Callable[[str], None]) ->
                     text = decoder.decode(block, final=not block)
                 except UnicodeDecodeError as error:
                     offset = position - len(error.object) + error.start
-                    raise _undecodable(file, source.name, codec, start, offset, error.object[error.start]) from None
+                    with storage("read", source.name):
+                        problem = undecodable(file, source.name, codec, start, offset, error.object[error.start])
+                    raise problem from None
                 if text:
                     yield text
-
-
-def _settle_encoding(file: IO[bytes], name: str, encoding: str, notice: Callable[[str], None]) -> tuple[str, int]:
-    """Step over a byte order mark; return the encoding that it settles and the offset where the text begins."""
-    with storage("read", name):
-        head = file.read(_HEAD)
-    kind = _looks_like(head)
-    if kind.startswith("UTF-16") and not encoding.startswith(("utf-16", "utf-32")):
-        raise CorpusError(f"{name} looks like {kind}, not like {encoding}", _try_encoding(kind))
-    marks = _BOMS.get(encoding, {})
-    mark = next((mark for mark in marks if head.startswith(mark)), b"")
-    if mark:
-        notice(f"{name}: the byte order mark at its beginning is left out")
-    with storage("read", name):
-        file.seek(len(mark))
-    return marks.get(mark, encoding), len(mark)
-
-
-def _looks_like(head: bytes) -> str:
-    """What the first bytes of a file give away, or nothing."""
-    for magic, kind in _MAGIC.items():
-        if head.startswith(magic):
-            return kind
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    if len(head) >= 16 and max(even, odd) > 0.3 * len(head) and min(even, odd) < 0.05 * len(head):
-        return f"UTF-16-{'LE' if odd > even else 'BE'} without a byte order mark"
-    return "binary data" if even + odd else ""
-
-
-def _try_encoding(kind: str) -> str:
-    name = kind.split()[0].lower() if kind.startswith("UTF") else "NAME (for example latin-1)"
-    return f"--encoding {name} or --tokens bytes"
-
-
-def _undecodable(file: IO[bytes], name: str, codec: str, start: int, offset: int, byte: int) -> CorpusError:
-    """The error for a byte at `offset` of a file whose text begins at `start`."""
-    lines = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(codec)("replace"), translate=True)
-    with storage("read", name):
-        file.seek(0)
-        kind = _looks_like(file.read(_HEAD))
-        file.seek(start)
-        sizes = [1 << 20] * ((offset - start) >> 20) + [(offset - start) % (1 << 20)]
-        line = 1 + sum(lines.decode(file.read(size)).count("\n") for size in sizes)
-    line += lines.decode(b"", final=True).count("\n")
-    likeness = f"; the file looks like {kind}" if kind else ""
-    what = f"{name} is not {codec}: byte 0x{byte:02x} at offset {offset:,}, line {line:,}{likeness}"
-    return CorpusError(what, _try_encoding(kind))
-
-
-def _normalized(texts: Iterable[str], form: Literal["NFC", "NFD"]) -> Iterator[str]:
-    """The texts, joined, in a normal form. What may still change with the text to come is held back."""
-    boundary, held = _boundaries(), ""
-    for text in texts:
-        text = held + text
-        apart = boundary[_as_array(text)]  # (N,)
-        joining = np.flatnonzero(~apart)
-        if np.any(joining[_MARKS_AT_MOST:] - joining[:-_MARKS_AT_MOST] == _MARKS_AT_MOST):
-            raise CorpusError(f"the text has more than {_MARKS_AT_MOST} combining marks in a row", "--normalize none")
-        cut = len(text) - 1
-        while cut and not apart[cut]:
-            cut -= 1
-        if cut:
-            yield unicodedata.normalize(form, text[:cut])
-        held = text[cut:]
-    if held:
-        yield unicodedata.normalize(form, held)
-
-
-@cache
-def _boundaries() -> npt.NDArray[np.bool_]:
-    """For each code point, (0x110000,), whether normalization never reaches across its left side.
-
-    That is so where its decomposition begins with a character that is neither a mark, which may change places with
-    marks before it, nor composes with what comes before, as some vowel signs and the jamo of Hangul do.
-    """
-    parts = (unicodedata.decomposition(chr(code)).split() for code in range(0x110000))
-    joins = {chr(int(pair[1], 16)) for pair in parts if len(pair) == 2 and pair[0][0] != "<"}
-    joins |= set(map(chr, [*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)]))  # Hangul composes by arithmetic
-    firsts = (unicodedata.normalize("NFD", chr(code))[0] for code in range(0x110000))
-    apart = (not unicodedata.combining(first) and first not in joins for first in firsts)
-    return np.fromiter(apart, dtype=np.bool_, count=0x110000)
-
-
-def _as_array(text: str) -> Codes:
-    return np.frombuffer(text.encode("utf-32-le"), "<u4")  # (N,)
-
-
-def _text_encoding(name: str) -> str:
-    """Python's own name of an encoding of text. Raises ConfigError for any other codec."""
-    try:
-        info = codecs.lookup(name)
-    except (LookupError, ValueError):
-        near = difflib.get_close_matches(name.lower().replace("-", "_"), {*aliases, *aliases.values()})
-        hint = f"did you mean {' or '.join(near)}?" if near else "for example utf-8, latin-1, cp1252, utf-16"
-        raise ConfigError(f"there is no encoding {printable(name)[:60]!r}", hint) from None
-    codec = info.name.replace("-", "_")
-    if not info._is_text_encoding or not info.incrementaldecoder or _REFUSED_ENCODINGS.fullmatch(codec):
-        raise ConfigError(f"{info.name} is no encoding for a corpus", "convert the text to UTF-8, or --tokens bytes")
-    return "utf-8" if codec == "utf_8_sig" else info.name
 
 
 def _find(path: Path, notice: Callable[[str], None]) -> list[Source]:

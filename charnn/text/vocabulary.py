@@ -14,23 +14,22 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
+from charnn.text.unicode import MARKS_AT_MOST, NORMAL_FORMS, Codes, code_points_of, text_of
 
-Codes = npt.NDArray[np.unsignedinteger[Any]]
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
 TOKENS = ("chars", "bytes")
-NORMAL_FORMS: dict[str, Literal["NFC", "NFD"]] = {"nfc": "NFC", "nfd": "NFD"}
 NORMALIZE = ("none", *NORMAL_FORMS)
 
 _ALL_BYTES = "".join(map(chr, range(256)))
 _MARKS_HELD = 32  # what the streaming decoder holds back at most
-_MARKS_IN_A_ROW = re.compile(rb"[^\0]{1025}")  # of canonical combining classes, where 0 is no mark
+_MARKS_IN_A_ROW = re.compile(rb"[^\0]{%d}" % (MARKS_AT_MOST + 1))  # of canonical combining classes, where 0 is no mark
 _NAMED_AT_MOST = 10
 
 
@@ -64,7 +63,7 @@ class Vocabulary:
             raise ConfigError(f"normalize is {self.normalize!r}", f"one of: {', '.join(NORMALIZE)}")
         if self.tokens == "bytes" and (self.characters, self.normalize) != (_ALL_BYTES, "none"):
             raise ConfigError("a vocabulary of bytes holds all 256 of them, and bytes are not normalized")
-        codes = _code_points(self.characters)  # (V,)
+        codes = code_points_of(self.characters)  # (V,)
         if not codes.size:
             raise ConfigError("a vocabulary needs at least one character")
         if np.any(codes[1:] <= codes[:-1]):
@@ -78,7 +77,7 @@ class Vocabulary:
         codes = np.unique(np.asarray(code_points, dtype=np.uint32))  # (V,)
         if codes.size and codes[-1] > 0x10FFFF:
             raise ConfigError(f"{int(codes[-1]):#x} is beyond the last code point, 0x10ffff")
-        return cls(_text(codes), "chars", normalize)
+        return cls(text_of(codes), "chars", normalize)
 
     @classmethod
     def bytes_(cls) -> Vocabulary:
@@ -107,7 +106,7 @@ class Vocabulary:
         """The ids (N,) of a text, normalized first. Raises UnknownCharacters, which names each of them."""
         text = self._normalized(text)
         if self.tokens == "chars":
-            return self.encode_code_points(_code_points(text))
+            return self.encode_code_points(code_points_of(text))
         if surrogates := self.unknown(text):
             raise _unknown_characters(surrogates)
         return np.frombuffer(text.encode(), np.uint8)  # (N,)
@@ -119,15 +118,15 @@ class Vocabulary:
         """
         ids = self._table.take(code_points, mode="clip")  # (N,)
         if ids.size and ids.min() < 0:
-            raise _unknown_characters(_text(np.unique(code_points[ids < 0])))
+            raise _unknown_characters(text_of(np.unique(code_points[ids < 0])))
         return ids.astype(self.id_type)
 
     def unknown(self, text: str) -> str:
         """The characters of the normalized text that have no id, each once, sorted. Of bytes: the surrogates."""
-        codes = np.unique(_code_points(self._normalized(text)))
+        codes = np.unique(code_points_of(self._normalized(text)))
         if self.tokens == "bytes":
-            return _text(codes[_is_surrogate(codes)])
-        return _text(codes[self._table.take(codes, mode="clip") < 0])
+            return text_of(codes[_is_surrogate(codes)])
+        return text_of(codes[self._table.take(codes, mode="clip") < 0])
 
     def without_unknown(self, text: str) -> str:
         """The normalized text without its unknown characters, so that `encode` takes it."""
@@ -146,7 +145,7 @@ class Vocabulary:
             raise _no_such_id(int(chosen.max() if chosen.min() >= 0 else chosen.min()), self.size)
         if self.tokens == "bytes":
             return chosen.astype(np.uint8).tobytes().decode(errors="replace")
-        text = _text(_code_points(self.characters)[chosen])
+        text = text_of(code_points_of(self.characters)[chosen])
         if self.normalize != "nfd":
             return text
         if _has_endless_marks(text):
@@ -183,7 +182,7 @@ class Vocabulary:
     @cached_property
     def _table(self) -> npt.NDArray[np.int32]:
         """Code point -> id, or -1. The last entry, -1, answers for every code point beyond the table."""
-        codes = _code_points(self.characters)  # (V,)
+        codes = code_points_of(self.characters)  # (V,)
         table = np.full(int(codes[-1]) + 2, -1, dtype=np.int32)
         table[codes] = np.arange(codes.size, dtype=np.int32)
         return table
@@ -192,7 +191,9 @@ class Vocabulary:
         if self.normalize == "none":
             return text
         if _has_endless_marks(text):
-            raise CorpusError("the text has more than 1024 combining marks in a row", "leave some of them out")
+            raise CorpusError(
+                f"the text has more than {MARKS_AT_MOST} combining marks in a row", "leave some of them out"
+            )
         return unicodedata.normalize(NORMAL_FORMS[self.normalize], text)
 
 
@@ -254,14 +255,6 @@ def _stands_apart(held: str, character: str) -> bool:
 def _has_endless_marks(text: str) -> bool:
     """Whether `unicodedata.normalize` could take hours: the time it needs grows with the square of such a run."""
     return not text.isascii() and bool(_MARKS_IN_A_ROW.search(bytes(map(unicodedata.combining, text))))
-
-
-def _code_points(text: str) -> Codes:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")  # (N,)
-
-
-def _text(code_points: Codes) -> str:
-    return code_points.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def _is_surrogate(code_points: Codes) -> npt.NDArray[np.bool_]:
