@@ -1,4 +1,4 @@
-"""The ids of a run's text enter; what plain counting reaches on them (``charnn/baseline/ngrams.py``) leaves when known.
+"""The ids of a run's text enter; the n-gram baseline of them (``charnn/baseline/ngrams.py``) leaves when it is known.
 
 It is measured in a process of its own, with the lowest priority, so that training neither waits for it nor slows down.
 """
@@ -22,10 +22,6 @@ LOWEST_PRIORITY = 19
 
 PAUSE = 0.01
 """Seconds between two looks whether it is done."""
-
-TRAIN_LIMIT = 1_050_000
-VALIDATION_LIMIT = 200_000
-"""Characters counted and scored at most: a few seconds, and 100 to 250 MB."""
 
 
 class BackgroundBaseline:
@@ -86,8 +82,6 @@ def main(path: str, train_stop: str, validation_stop: str, vocabulary_size: str)
         validation,
         int(vocabulary_size),
         context=train,
-        train_limit=TRAIN_LIMIT,
-        validation_limit=VALIDATION_LIMIT,
         stop=lambda: _end_with(parent),
     )
     print(json.dumps(asdict(found)))

@@ -13,16 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from charnn.baseline.ngrams import NGrams, choose_order
+from charnn.baseline.ngrams import TRAIN_LIMIT, NGrams, choose_order
 from charnn.errors import CheckpointError, CorpusError, printable
 from charnn.insight.reading import Ids
 from charnn.runs.snapshot import CorpusFacts, Snapshot, baseline_from_json, field_of
 from charnn.text import corpus
 from charnn.text.sources import Sources, code_points, open_sources
 from charnn.text.vocabulary import Vocabulary
-
-COUNTED = 2_000_000
-"""Characters of the training text that n-grams are counted in: its end."""
 
 CONTEXT = 4096
 """Characters before the validation text that a model may read first."""
@@ -51,8 +48,8 @@ def own_text(loaded: Snapshot) -> OwnText:
 
 
 def count_ngrams(loaded: Snapshot, own: OwnText, order: int | None = None) -> NGrams:
-    """Plain counting in the run's training text: up to ``order``, or the order of the run's baseline."""
-    train, size = own.train[-COUNTED:], len(loaded.vocabulary)
+    """The n-gram baseline of the run's training text: up to ``order``, or the order of the run's baseline."""
+    train, size = own.train[-TRAIN_LIMIT:], len(loaded.vocabulary)
     if order is None:
         baseline = baseline_from_json(field_of(loaded.document, "baseline"))
         order = choose_order(train, size) if baseline is None else baseline.order
