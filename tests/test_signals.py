@@ -64,6 +64,7 @@ class Terminal:
         ) > self.written.rindex(HIDE)
 
 
+@pytest.mark.races
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_restores_the_terminal(tmp_path: Path, number: signal.Signals, code: int) -> None:
     terminal = Terminal(tmp_path, "--steps", "1000000")

@@ -129,6 +129,7 @@ def test_the_same_number_of_workers_repeats_to_the_bit_even_when_stopped_and_res
     assert final_state(second) == final_state(whole)
 
 
+@pytest.mark.races
 def test_all_ranks_agree_on_what_fits_a_time_budget(tmp_path: Path) -> None:
     settings = {**TINY, "workers": 2, "budget": "2.5s"}
     del settings["steps"]

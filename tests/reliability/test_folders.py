@@ -47,6 +47,7 @@ def half(killed: Path, tmp_path: Path) -> Path:
 # Two at once
 
 
+@pytest.mark.races
 def test_the_second_trainer_is_7_naming_the_first_and_a_killed_one_is_free_at_once(
     charnn: Zygote, text: Path, tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def dangling(path: Path) -> Path:
     return path
 
 
+@pytest.mark.races
 @pytest.mark.parametrize("kind", UNUSABLE)
 def test_a_place_where_no_run_can_be_made_is_6_within_a_second(
     kind: str, charnn: Zygote, text: Path, tmp_path: Path

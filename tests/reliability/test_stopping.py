@@ -52,6 +52,7 @@ def group_lives(group: int) -> bool:
     return True
 
 
+@pytest.mark.races
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_finishes_the_step_saves_and_prints_how_to_go_on(
     number: signal.Signals, charnn: Zygote, text: Path, tmp_path: Path, tally: Tally
@@ -70,6 +71,7 @@ def test_a_signal_finishes_the_step_saves_and_prints_how_to_go_on(
     tally(SAVED)
 
 
+@pytest.mark.races
 def test_ctrl_c_twice_quits_within_half_a_second_and_the_last_checkpoint_is_intact(
     charnn: Zygote, text: Path, tmp_path: Path
 ) -> None:
@@ -110,6 +112,7 @@ def test_a_signal_in_the_first_step_is_saved_after_it(
     tally(SAVED)
 
 
+@pytest.mark.races
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_validating_is_saved_and_the_validation_is_done_on_resuming(
     number: signal.Signals, charnn: Zygote, tmp_path: Path, tally: Tally
@@ -133,6 +136,7 @@ def test_a_signal_while_validating_is_saved_and_the_validation_is_done_on_resumi
     tally(SAVED)
 
 
+@pytest.mark.races
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_waiting_for_the_text_or_encoding_it_ends_at_once_and_leaves_nothing(
     number: signal.Signals, charnn: Zygote, tmp_path: Path, tally: Tally

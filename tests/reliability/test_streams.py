@@ -147,6 +147,7 @@ def test_ctrl_c_leaves_the_terminal_with_its_cursor(text: Path, tmp_path: Path) 
     assert "\x1b[?25l" not in shown or shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
+@pytest.mark.races
 def test_a_terminal_that_is_closed_saves_the_run(text: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     pid, terminal = pty.fork()
