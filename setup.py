@@ -18,8 +18,8 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["charnn", "charnn.*"]),
     package_data={"charnn": ["py.typed"]},
-    install_requires=["numpy>=1.24", "click>=8.1", "rich>=13", "pyyaml>=6", "safetensors>=0.4"],
-    extras_require={"mpi": ["mpi4py>=4"], "test": ["pytest>=7", "hypothesis>=6", "ruff", "mypy", "types-PyYAML"]},
+    install_requires=["numpy>=1.24", "click>=8.2", "rich>=13", "pyyaml>=6", "safetensors>=0.4.5"],
+    extras_require={"mpi": ["mpi4py>=4"], "test": ["pytest>=7", "hypothesis>=6.88", "ruff", "mypy", "types-PyYAML"]},
     entry_points={"console_scripts": ["charnn = charnn.__main__:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",
