@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import complaint
 from rich.console import Console
 
 from charnn.benchmark import child, children, measure, suite
@@ -119,22 +120,21 @@ def test_the_generated_text_has_as_many_characters_as_the_arithmetic_supposes() 
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "words"),
     [
-        {"seconds": 0.0},
-        {"seconds": math.nan},
-        {"repeats": 0},
-        {"cells": ()},
-        {"cells": ("elman",)},
-        {"hidden_sizes": (0,)},
-        {"layers": 0},
-        {"parts": ("speed",)},
-        {"against": "jax"},
+        ({"seconds": 0.0}, "seconds is 0.0"),
+        ({"seconds": math.nan}, "seconds is nan"),
+        ({"repeats": 0}, "repeats is 0"),
+        ({"cells": ()}, "cells is ()"),
+        ({"cells": ("elman",)}, "cell must be one of gru, lstm, vanilla, not elman"),
+        ({"hidden_sizes": (0,)}, "hidden_size must be at least 1, not 0"),
+        ({"layers": 0}, "layers must be at least 1, not 0"),
+        ({"parts": ("speed",)}, "parts is ('speed',)"),
+        ({"against": "jax"}, "against is jax"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        Settings(**wrong)
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any], words: str) -> None:
+    assert words in complaint(lambda: Settings(**wrong), ConfigError)
 
 
 def test_pytorch_is_asked_for_only_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def python(folder: Path, *arguments: str) -> str:
 
 def test_a_new_file_in_the_cells_folder_is_a_choice_of_the_configuration_and_the_command_line(copy: Path) -> None:
     names = "+".join((*cell_names(), "minimal"))
-    script = "import charnn.config as c; print(c.__file__, '+'.join(c.resolve().config.model.cell and c.cell_names()))"
+    script = "import charnn.config as c; print(c.__file__, '+'.join(c.cell_names()))"
     where, found = python(copy, "-c", script).split()
     assert where.startswith(str(copy))
     assert sorted(found.split("+")) == sorted(names.split("+"))

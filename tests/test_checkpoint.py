@@ -304,11 +304,8 @@ def test_every_truncation_is_refused(good: Path) -> None:
     data = good.read_bytes()
     for length in range(len(data)):
         good.write_bytes(data[:length])
-        with pytest.raises(CheckpointError):
+        with pytest.raises(CheckpointError, match="is truncated" if length > 8 else "is not a checkpoint"):
             read(good)
-    good.write_bytes(data[:-1])
-    with pytest.raises(CheckpointError, match="truncated"):
-        read(good)
 
 
 def test_a_single_changed_bit_in_a_tensor_is_damage(good: Path) -> None:
@@ -427,8 +424,9 @@ def test_structural_mutants_with_a_forged_signature_are_refused_as_checkpoint_er
         header, body = split(data)
         del header["__metadata__"]
         good.write_bytes(sign(*restructure(header, body, chance)))
-        with pytest.raises(CheckpointError):
+        with pytest.raises(CheckpointError) as caught:
             read(good)
+        assert "SHA-256" not in caught.value.message  # the structure is refused, not the signature
     good.write_bytes(data)
     good.write_bytes(sign(*tensors_of(good)))
     assert_same(read(good).arrays, ARRAYS)

@@ -123,7 +123,7 @@ def test_many_distinct_characters_make_a_smaller_network_and_are_read_less_often
 
 @pytest.mark.parametrize(("characters", "budget"), [(5, "5s"), (40, "5s")])
 def test_a_text_too_short_to_train_on_is_an_error_as_ever(characters: int, budget: str) -> None:
-    with pytest.raises(CorpusError):
+    with pytest.raises(CorpusError, match=r"the training text has [04] characters, too few for 32 streams of 64"):
         fitted(characters, budget=budget, val_fraction=0.9)
 
 
