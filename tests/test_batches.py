@@ -11,7 +11,8 @@ from helpers import complaint
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from charnn.text.batches import BURN_IN, MIN_STREAM, Batches, Position, scoring_chunks, scoring_streams
+from charnn.text.batches import Batches, Position
+from charnn.text.streams import BURN_IN, MIN_STREAM, spans, stream_count
 
 numbers = st.integers(1, 12)
 
@@ -93,48 +94,45 @@ def test_a_text_that_is_too_short_is_refused_with_sizes_that_fit(N: int, B: int,
     assert Batches(ids, batch_size, seq_length).chunks_per_epoch >= 1
 
 
-# Scoring
+# Spans of parallel streams
 
 
 @given(st.integers(0, 900), st.integers(1, 1500), st.integers(1, 9), st.integers(1, 80))
-def test_every_character_is_scored_exactly_once(before: int, N: int, streams: int, T: int) -> None:
-    text = np.arange(before + N, dtype=np.uint16)
-    scored = []
-    for chunk in scoring_chunks(text[before:], text[:before], streams, T):
-        assert chunk.x.shape == chunk.y.shape == chunk.scored.shape and chunk.cold.shape == (streams,)
-        np.testing.assert_array_equal(chunk.x[chunk.scored] + 1, chunk.y[chunk.scored])
-        scored += chunk.y[chunk.scored].tolist()
-    assert sorted(scored) == list(range(before or 1, before + N))  # nothing predicts a very first character
+def test_every_character_counts_exactly_once(before: int, N: int, streams: int, T: int) -> None:
+    counted = []
+    for span in spans(before, N, streams, T):
+        assert span.at.shape == span.counts.shape == (len(span.at), streams) and span.cold.shape == (streams,)
+        assert len(span.at) <= T
+        counted += span.at[span.counts].tolist()
+    assert sorted(counted) == list(range(before or 1, before + N))  # nothing predicts a very first character
 
 
 @given(st.integers(0, 900), st.integers(1, 1500), st.integers(1, 9), st.integers(1, 80))
-def test_what_a_stream_read_before_a_scored_character_is_the_text_before_it(
+def test_what_a_stream_read_before_a_character_that_counts_is_the_text_before_it(
     before: int, N: int, streams: int, T: int
 ) -> None:
-    text = np.arange(before + N, dtype=np.uint16)
     history: list[list[int]] = [[] for _ in range(streams)]
     first: list[int | None] = [None] * streams
-    for chunk in scoring_chunks(text[before:], text[:before], streams, T):
+    for span in spans(before, N, streams, T):
         for stream in range(streams):
-            if chunk.cold[stream]:
+            if span.cold[stream]:
                 history[stream] = []
-            for x, y, scored in zip(chunk.x[:, stream], chunk.y[:, stream], chunk.scored[:, stream], strict=True):
-                history[stream].append(int(x))
-                if not scored:
+            for at, counts in zip(span.at[:, stream].tolist(), span.counts[:, stream], strict=True):
+                history[stream].append(at - 1)
+                if not counts:
                     continue
-                assert history[stream] == list(range(history[stream][0], int(y)))
+                assert history[stream] == list(range(history[stream][0], at))
                 if first[stream] is None:
-                    first[stream] = int(y)
-                    if y > BURN_IN and (streams > 1 or before):
+                    first[stream] = at
+                    if at > BURN_IN and (streams > 1 or before):
                         assert len(history[stream]) == BURN_IN + 1
     assert first[0] is None or first[0] == max(before, 1)
 
 
-def test_the_number_of_scoring_streams_follows_the_length() -> None:
-    assert [scoring_streams(n) for n in (0, 1, MIN_STREAM, 2 * MIN_STREAM, 10**9)] == [1, 1, 1, 2, 64]
+def test_the_number_of_streams_follows_the_length() -> None:
+    assert [stream_count(n) for n in (0, 1, MIN_STREAM, 2 * MIN_STREAM, 10**9)] == [1, 1, 1, 2, 64]
 
 
 @pytest.mark.parametrize("streams", [1, 2, 7])
-def test_scoring_has_nothing_to_say_of_a_single_character(streams: int) -> None:
-    chunks = list(scoring_chunks(np.array([3], np.uint8), np.array([], np.uint8), streams, 8))
-    assert not any(chunk.scored.any() for chunk in chunks)
+def test_nothing_counts_in_a_text_of_a_single_character(streams: int) -> None:
+    assert not any(span.counts.any() for span in spans(0, 1, streams, 8))

@@ -16,7 +16,7 @@ from charnn.errors import ConfigError, CorpusError
 from charnn.insight.flow import Fresh, clipped_share, fresh_networks, random_text
 from charnn.insight.gradients import in_double_precision, long_run_factor, measure_reach, steps_to, warm_carry
 from charnn.insight.jacobians import measure_jacobians, step_jacobians
-from charnn.network.loss import cross_entropy
+from charnn.network.loss import cross_entropy_in_place
 from charnn.network.model import CharRNN
 from charnn.network.shape import Shape
 
@@ -36,7 +36,7 @@ def loss_after(model, x, y, carry):
     """The loss at ``y`` after reading ``x`` (K,) from ``carry``."""
     workspace = model.workspace(len(x), 1)
     model.forward(x[:, None], carry, workspace)
-    return float(cross_entropy(workspace.logits, np.full(len(x), y))[-1])
+    return float(cross_entropy_in_place(workspace.logits, np.full(len(x), y))[-1])
 
 
 def state_before(model, position):

@@ -18,11 +18,12 @@ from charnn.config import cell_names
 from charnn.errors import ConfigError, CorpusError, UnknownCharacters
 from charnn.insight.kinds import KINDS, KindsOf
 from charnn.insight.memory import GAIN, Memory, cold_surprise, measure_memory
-from charnn.insight.reading import BURN_IN, Reader, regroup
+from charnn.insight.reading import Reader, regroup
 from charnn.insight.score import LONGEST_LINE, Scored, Scorer, Tally, lines
 from charnn.network.model import CharRNN
 from charnn.network.shape import Shape
 from charnn.network.state_dict import state_dict
+from charnn.text.streams import BURN_IN
 from charnn.text.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.from_code_points(np.frombuffer(" \nabcdeABC.,'12".encode("utf-32-le"), "<u4"))

@@ -15,9 +15,10 @@ from charnn.config import flat_settings, resolve
 from charnn.runs.fitting import ENOUGH_VALIDATION, choose
 from charnn.runs.opening import create
 from charnn.runs.run import TrainingRun
-from charnn.text.batches import scoring_chunks
+from charnn.text import batches
 from charnn.text.corpus import Ids, encode, open_ids, release
 from charnn.text.sources import open_sources
+from charnn.text.streams import spans
 from charnn.training import events, trainer
 
 MB = 1_000_000
@@ -64,7 +65,7 @@ def run_on(folder: Path, text: str, **options: object) -> TrainingRun:
 
 
 def test_training_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "MAPPED", 4 * 8 * 2)  # every other step
+    monkeypatch.setattr(batches, "MAPPED", 4 * 8 * 2)  # every other step
     with run_on(tmp_path, some_text(40_000) * 100, val_fraction=0.0, steps=4) as run:
         path, after_steps = run.path / "corpus.npy", []
         for event in trainer.train(run):
@@ -77,7 +78,7 @@ def test_training_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pytes
 
 
 def test_validation_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "MAPPED", 10**9)  # training does not
+    monkeypatch.setattr(batches, "MAPPED", 10**9)  # training does not
     with run_on(tmp_path, some_text(40_000) * 100, val_fraction=0.001, steps=1) as run:
         for event in trainer.train(run):
             if isinstance(event, events.Step):
@@ -108,9 +109,10 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
     assert large - small < 6 * MB
 
 
-def test_scoring_reads_only_the_characters_of_its_chunk(tmp_path: Path) -> None:
+def test_a_span_reads_only_its_own_characters(tmp_path: Path) -> None:
     ids = ids_file(tmp_path, 16 * MB)
-    next(scoring_chunks(ids[MB:], ids[:MB], 4, 8))
+    span = next(spans(MB, 15 * MB, streams=4, steps=8))
+    assert ids[span.at].shape == (8, 4)
     assert resident(tmp_path / "corpus.npy") < 2 * MB
 
 
@@ -148,5 +150,5 @@ def test_validations_that_take_no_time_come_ten_times(tmp_path: Path) -> None:
 
 def test_at_least_half_of_a_time_budget_is_for_training(tmp_path: Path) -> None:
     run = planned(tmp_path, steps=10, val_fraction=0.9)
-    steps = trainer.Trainer(run)._steps_in(102.0, per_step=0.5)
+    steps = trainer.Trainer(run).pace.steps_in(102.0, per_step=0.5)
     assert steps == int(100 * 0.97)

@@ -25,7 +25,7 @@ from charnn.runs import fitting, opening
 from charnn.runs.fitting import best_size
 from charnn.runs.run import TrainingRun
 from charnn.storage import checkpoint
-from charnn.text.batches import scoring_streams
+from charnn.text.streams import stream_count
 from charnn.training import events, trainer
 from charnn.training.events import Metrics, Step
 from charnn.training.team import Team, launch, share
@@ -103,7 +103,7 @@ def test_the_losses_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> No
 
 def test_validation_has_fewer_streams_than_there_are_workers_in_short_texts(tmp_path: Path) -> None:
     training = new_run(tmp_path, workers=2)
-    assert scoring_streams(len(training.validation_ids)) == 1
+    assert stream_count(len(training.validation_ids)) == 1
     alone = losses(new_run(tmp_path, "alone", workers=1))
     assert losses(training) == pytest.approx(alone, rel=1e-5)
 

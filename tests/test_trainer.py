@@ -12,7 +12,8 @@ from helpers import new_run
 from reference import forward, surprise
 
 from charnn.network.dropout import NOTHING_DROPPED, Masks
-from charnn.text.batches import BURN_IN, Position
+from charnn.text.batches import Position
+from charnn.text.streams import BURN_IN
 from charnn.training.events import Metrics, Step, Validated
 from charnn.training.team import Team
 from charnn.training.trainer import Trainer

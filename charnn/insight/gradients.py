@@ -27,7 +27,7 @@ import numpy.typing as npt
 from charnn.errors import CorpusError
 from charnn.insight.reading import Ids
 from charnn.network.cells import Array
-from charnn.network.loss import cross_entropy_gradient
+from charnn.network.loss import cross_entropy_gradient_in_place
 from charnn.network.model import Carry, CharRNN
 from charnn.network.workspace import Workspace
 
@@ -167,7 +167,7 @@ def _windows(model: CharRNN, text: Ids, ends: npt.NDArray[np.int64], steps: int)
     workspace = model.workspace(steps, len(ends))
     model.forward(x, warm_carry(model, text, ends - steps), workspace)
     last = workspace.logits[-len(ends) :].copy()
-    cross_entropy_gradient(last, text[ends], 1.0)
+    cross_entropy_gradient_in_place(last, text[ends], 1.0)
     return (
         backward_norms(model, workspace, last, "all"),
         backward_norms(model, workspace, last, "elementwise"),

@@ -23,7 +23,8 @@ import numpy.typing as npt
 from charnn.baseline.ngrams import NGrams
 from charnn.errors import CorpusError
 from charnn.insight.reading import Ids, Reader, regroup, streams_for
-from charnn.insight.score import Nats, surprise
+from charnn.insight.score import Nats
+from charnn.network.loss import surprise
 from charnn.network.model import CharRNN
 
 GAIN = 0.01

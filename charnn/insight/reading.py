@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from charnn.network.model import Carry, CharRNN
 from charnn.network.workspace import Workspace
-from charnn.text.batches import BURN_IN
+from charnn.text.streams import BURN_IN, side_by_side
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -101,11 +101,9 @@ class Reader:
         """``length`` characters from each of ``starts`` (B,) on, in chunks."""
         B = len(starts)
         steps = max(1, min(CHUNK, LOGITS // (B * self.model.shape.vocabulary_size)))
-        for k in range(0, length, steps):
-            T = min(steps, length - k)
-            at = starts + (k + np.arange(T))[:, None]  # (T, B)
+        for at in side_by_side(starts, length, steps):  # (T, B)
             x, y = text[at], text[at + 1]
-            workspace = self._workspace(T, B)
+            workspace = self._workspace(*at.shape)
             carry = self.model.forward(x, carry, workspace)
             yield Chunk(x, y, at, workspace), carry
 

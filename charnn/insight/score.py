@@ -21,7 +21,7 @@ from charnn.baseline.ngrams import NGrams
 from charnn.errors import ConfigError, UnknownCharacters
 from charnn.insight.kinds import KINDS, Kinds, KindsOf
 from charnn.insight.reading import Ids, Reader, regroup
-from charnn.network.cells import Array
+from charnn.network.loss import probabilities, surprise
 from charnn.network.model import CharRNN
 from charnn.text.vocabulary import Vocabulary
 
@@ -124,29 +124,29 @@ class Scorer:
         """Every character of the text once, in order."""
         at, before = 0, self._context
         for block in regroup(ids, self._reader.block_size):
-            nats, expected, probabilities = self._judge(self._reader, block, self.alternatives)
+            nats, expected, likely = self._judge(self._reader, block, self.alternatives)
             judges = [nats]
             if self._other is not None:
                 judges.append(self._judge(self._other, self._translated(block), 0)[0])
             if self.ngrams is not None:
                 judges.append(self.ngrams.score(block, before))
             last = int(before[-1]) if len(before) else self.vocabulary.start
-            yield Scored(at, block, self._kinds(block, last), np.stack(judges, 1), expected, probabilities)
+            yield Scored(at, block, self._kinds(block, last), np.stack(judges, 1), expected, likely)
             at, before = at + len(block), block
 
     @staticmethod
     def _judge(reader: Reader, block: Ids, K: int) -> tuple[Nats, Ids, npt.NDArray[np.float32]]:
         N = len(block)
         nats = np.empty(N)
-        expected, probabilities = np.empty((N, K), block.dtype), np.empty((N, K), np.float32)
+        expected, likely = np.empty((N, K), block.dtype), np.empty((N, K), np.float32)
         for chunk in reader.chunks(block):
             logits, at = chunk.workspace.logits, chunk.at.reshape(-1)
             nats[at] = surprise(logits, chunk.y.reshape(-1))
             if K:
                 best = np.argsort(-logits, axis=1, kind="stable")[:, :K]
                 expected[at] = best
-                probabilities[at] = _softmax(logits, best)
-        return nats, expected, probabilities
+                likely[at] = probabilities(logits, best)
+        return nats, expected, likely
 
     def _translated(self, ids: Ids) -> Ids:
         """The ids of the same characters in the other model's vocabulary. Raises UnknownCharacters."""
@@ -159,19 +159,6 @@ class Scorer:
                 "--unknown skip leaves such characters out",
             )
         return theirs.astype(np.uint32)
-
-
-def surprise(logits: Array, characters: Ids) -> Nats:
-    """-log of the softmax of ``logits`` (N, V) at each of ``characters`` (N,), in nats and in double precision."""
-    z = logits.astype(np.float64)
-    z -= z.max(axis=1, keepdims=True)
-    return np.asarray(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), characters])
-
-
-def _softmax(logits: Array, chosen: npt.NDArray[np.int64]) -> Array:
-    """The probabilities of the ``chosen`` (N, K) of all V characters."""
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(np.take_along_axis(p, chosen, axis=1) / p.sum(axis=1, keepdims=True))
 
 
 def translation(ours: Vocabulary, theirs: Vocabulary) -> npt.NDArray[np.int64]:

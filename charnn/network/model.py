@@ -17,7 +17,7 @@ import numpy.typing as npt
 from charnn.network.cells import Array, Cell, Views, find_cell
 from charnn.network.dropout import NOTHING_DROPPED, Masks
 from charnn.network.layers import CharacterInput, GradientObserver, Input, Layer, Output, Projection, Recurrent
-from charnn.network.loss import cross_entropy, cross_entropy_gradient
+from charnn.network.loss import cross_entropy_gradient_in_place, cross_entropy_in_place
 from charnn.network.memory import new_array
 from charnn.network.shape import Shape
 from charnn.network.workspace import Workspace
@@ -123,7 +123,7 @@ class CharRNN:
     def losses(self, x: Array, y: Array, carry: Carry, w: Workspace) -> tuple[Array, Carry]:
         """The surprise in nats at each of the characters ``y`` (T, B) that followed ``x`` (T, B), and the new carry."""
         carry = self.forward(x, carry, w)
-        return cross_entropy(w.logits, y.reshape(w.N)).reshape(y.shape), carry
+        return cross_entropy_in_place(w.logits, y.reshape(w.N)).reshape(y.shape), carry
 
     def gradient(
         self,
@@ -142,7 +142,7 @@ class CharRNN:
         the mean over them.
         """
         carry = self.forward(x, carry, w, masks)
-        losses = cross_entropy_gradient(w.logits, np.tile(y.reshape(w.N), w.samples), scale / w.samples)
+        losses = cross_entropy_gradient_in_place(w.logits, np.tile(y.reshape(w.N), w.samples), scale / w.samples)
         self.backward(w, out)
         return float(losses.sum(dtype=np.float64)) / w.samples, carry
 

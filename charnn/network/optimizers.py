@@ -24,22 +24,26 @@ TINY = 1e-30
 """Moments of weights that get no gradient decay towards denormal numbers, which are slow: below TINY they become 0."""
 
 
-def clip(gradient: Array, norm_limit: float, value_limit: float) -> tuple[float, bool]:
-    """Limit ``gradient`` (P,) in place: each element to ±value_limit, then the norm of the whole (0: no limit).
+def norm_of(gradient: Array) -> float:
+    """The Euclidean norm of a gradient (P,); not finite where an element is not."""
+    return math.sqrt(float(np.dot(gradient, gradient)))
 
-    Returns the norm before clipping and whether anything was clipped. Scaling the whole gradient keeps its direction
-    (Pascanu, Mikolov and Bengio 2013).
+
+def clip(gradient: Array, norm: float, norm_limit: float, value_limit: float) -> bool:
+    """Limit ``gradient`` (P,) of this ``norm`` in place: each element to ±value_limit, then the whole to norm_limit.
+
+    A limit of 0 is none. Returns whether anything was clipped. Scaling the whole gradient keeps its direction (Pascanu,
+    Mikolov and Bengio 2013).
     """
-    norm = math.sqrt(float(np.dot(gradient, gradient)))
     clipped = False
     if value_limit:
         clipped = bool(max(gradient.max(), -gradient.min()) > value_limit)
         np.clip(gradient, -value_limit, value_limit, out=gradient)
-    remaining = math.sqrt(float(np.dot(gradient, gradient))) if clipped else norm
+    remaining = norm_of(gradient) if clipped else norm
     if norm_limit and remaining > norm_limit:
         gradient *= norm_limit / remaining
         clipped = True
-    return norm, clipped
+    return clipped
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from charnn.storage import checkpoint
 from charnn.storage.metrics import MetricsFile
 from charnn.text import corpus
 from charnn.text.batches import Batches, Ids
+from charnn.text.streams import BURN_IN
 from charnn.text.vocabulary import Vocabulary
 
 
@@ -66,6 +67,9 @@ class TrainingRun:
         cut = corpus.split(len(ids), config.data.val_fraction, config.data.test_fraction)
         self.train_ids: Ids = ids[cut.train]
         self.validation_ids: Ids = ids[cut.validation]
+        before = min(cut.validation.start, BURN_IN + 1)
+        self.validation_text = ids[cut.validation.start - before : cut.validation.stop], before
+        """The validation part, with so many characters before it, which warm the state up."""
         training = config.training
         self.batches = Batches(self.train_ids, training.batch_size, training.seq_length, training.seed)
         self.model = CharRNN(shape_of(config.model, len(vocabulary)))

@@ -153,6 +153,16 @@ class State:
     rollbacks: int = 0
     """How often training diverged and went back; each time the learning rate was halved."""
 
+    def advance(self, position: Position, loss: float, norm: float, clipped: bool, rate: float, elapsed: float) -> None:
+        """One more step is done, and ``position`` is that of the next."""
+        self.step += 1
+        self.position = position
+        self.loss_sum += loss
+        self.summed_steps += 1
+        self.clipped_steps += clipped
+        self.learning_rate, self.grad_norm = rate, norm
+        self.elapsed = elapsed
+
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 

@@ -7,7 +7,6 @@ batch that follows. Nothing here keeps state.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +14,12 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from charnn.errors import CorpusError
+from charnn.text.corpus import release
 
 Ids = npt.NDArray[np.unsignedinteger]
 
-BURN_IN = 512
-"""Characters read before a stream's first scored one, to warm its state up: long memories need a few hundred."""
-
-MIN_STREAM = 1024
-"""Scored characters a stream should have at least, so that the burn-in stays cheap."""
-
-SCORING_STEPS = 64
-"""Characters of each stream that a scoring pass reads at a time: no loss depends on it, and few need little memory."""
+MAPPED = 1 << 24
+"""Bytes of the text that may be read before they are let go: a text may be larger than memory."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +78,8 @@ class Batches:
         text = self.ids[start + first * stride : start + (stop - 1) * stride + T + 1]
         streams = sliding_window_view(text, T + 1)[::stride]  # (B, T + 1), nothing copied yet
         both = np.ascontiguousarray(streams.T)  # (T + 1, B)
+        if position.chunk % max(1, MAPPED // (self.ids.itemsize * self.batch_size * T)) == 0:
+            release(self.ids)
         return both[:-1], both[1:]
 
     def after(self, position: Position) -> Position:
@@ -91,55 +87,3 @@ class Batches:
         if position.chunk + 1 < self.chunks_per_epoch:
             return Position(position.epoch, position.chunk + 1)
         return Position(position.epoch + 1, 0)
-
-
-@dataclass(frozen=True)
-class ScoringChunk:
-    """One chunk of a scoring pass: x and y (T, S), which of them count, and which streams start from zeros here.
-
-    ``scored`` (T, S) is False during the burn-in and past the end of the text; ``cold`` (S,) is True where the stream's
-    state must be set to zero before this chunk.
-    """
-
-    x: Ids
-    y: Ids
-    scored: npt.NDArray[np.bool_]
-    cold: npt.NDArray[np.bool_]
-
-
-def scoring_streams(characters: int, most: int = 64) -> int:
-    """How many parallel streams to score a text of this length with."""
-    return max(1, min(most, characters // MIN_STREAM))
-
-
-def scoring_chunks(ids: Ids, context: Ids, streams: int, seq_length: int) -> Iterator[ScoringChunk]:
-    """Chunks that score every character of ``ids`` (N,) once, in S parallel streams with carried state.
-
-    ``context`` is the text just before (its last characters are read, not scored). Without any, the first character has
-    nothing that predicts it and is not scored. Each stream begins with a burn-in on the characters before its part, so
-    that its state is as warm as if one stream had read everything.
-    """
-    before = context[-BURN_IN - 1 :]
-    last = len(before) + len(ids) - 1  # indices count from the beginning of ``before``
-    first = max(1, len(before))  # index of the first scored character
-    length = -(-(last + 1 - first) // streams)  # scored characters a stream
-    targets = first + np.arange(streams) * length  # each stream's first
-    burn_in = BURN_IN if streams > 1 or len(before) else 0
-    enough = targets - 1 - burn_in >= 0  # streams that have the whole burn-in before them
-    starts = [(k, min(seq_length, -k)) for k in range(-burn_in, 0, seq_length)]
-    starts += [(k, min(seq_length, length - k)) for k in range(0, length, seq_length)]
-    for k, T in starts:
-        at = targets + (k + np.arange(T))[:, None]  # (T, S): index of each target
-        inside = (at <= last) & (at < targets + length)
-        scored = inside if k >= 0 else np.zeros_like(inside)
-        cold = np.full(streams, k == -burn_in) | (~enough & (k == 0))
-        at = np.clip(at, 1, last)
-        yield ScoringChunk(_characters(before, ids, np.maximum(at - 1, 0)), _characters(before, ids, at), scored, cold)
-
-
-def _characters(before: Ids, ids: Ids, at: npt.NDArray[np.intp]) -> Ids:
-    """The characters at the indices ``at`` of ``before`` and ``ids``, one after the other, which are not joined."""
-    found: Ids = ids[np.maximum(at - len(before), 0)]
-    early = at < len(before)
-    found[early] = before[at[early]]
-    return found

@@ -14,7 +14,6 @@ from contextlib import suppress
 import numpy as np
 
 from charnn.errors import CheckpointError, DivergenceError, StorageError, printable
-from charnn.network.cells import Array
 from charnn.runs.run import TrainingRun
 from charnn.storage import checkpoint
 from charnn.training.events import RolledBack
@@ -27,12 +26,12 @@ BURST = 1000.0
 """The same for rectified cells that start from the identity: they recover from a hundred times."""
 
 
-def check(run: TrainingRun, loss: float, gradient: Array | None = None) -> None:
-    """Raises DivergenceError for a loss that is not finite or exploded, and for a gradient (P,) that is not finite."""
+def check(run: TrainingRun, loss: float, norm: float = 0.0) -> None:
+    """Raises DivergenceError for a loss that is not finite or exploded, and for a gradient whose norm is not finite."""
     guessing = math.log(len(run.vocabulary))
     limit = BURST if run.model.cell.identity_start else BLOW_UP
     blown_up = not loss <= limit * max(guessing, 1.0)  # true for nan, too
-    if not blown_up and (gradient is None or math.isfinite(float(np.dot(gradient, gradient)))):
+    if not blown_up and math.isfinite(norm):
         return
     what = f"the loss is {loss:.4g}, blind guessing {guessing:.2f}" if blown_up else "a gradient is not finite"
     raise DivergenceError(f"training diverged at step {run.state.step + 1}: {what}")

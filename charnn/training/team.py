@@ -72,6 +72,16 @@ class Team:
         """The text of rank 0, on every rank."""
         return text
 
+    def first_says(self, question: Callable[[], bool]) -> bool:
+        """What rank 0 says, asked about the clock or a signal; all others say no, so that a sum is its answer."""
+        return self.rank == 0 and question()
+
+    def told_by_first(self, question: Callable[[], bool]) -> bool:
+        """What rank 0 says, on every rank."""
+        answer = np.array([float(self.first_says(question))])
+        self.sum(answer)
+        return bool(answer[0])
+
     def close(self, exit_code: int = 0) -> None:
         """End the team, the other processes included. Any ``exit_code`` but 0 says that this rank failed alone."""
 

@@ -72,11 +72,11 @@ DEFECTS = {
     ),
     "the update comes before the check": (
         "training/trainer.py",
-        "        check(run, loss, self.gradient)\n",
+        "        check(run, loss, norm)\n",
         "",
         "update_that_a_bad_gradient",
-        "        run.model.pack()\n        state.step += 1\n",
-        "        run.model.pack()\n        check(run, loss, self.gradient)\n        state.step += 1\n",
+        "        model.pack()\n",
+        "        model.pack()\n        check(run, loss, norm)\n",
     ),
     "diverged weights stay": (
         "training/divergence.py",
@@ -110,9 +110,9 @@ DEFECTS = {
         "forged or structural",
     ),
     "a signal is not polled while validating": (
-        "training/trainer.py",
-        "np.array([float(self._rank0(self.should_stop))])",
-        "np.zeros(1)",
+        "training/validation.py",
+        "        if team.told_by_first(should_stop):\n",
+        "        if team.told_by_first(lambda: False):\n",
         "while_validating",
     ),
     "messages are not escaped": (
