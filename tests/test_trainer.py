@@ -11,12 +11,16 @@ import pytest
 from helpers import new_run
 from reference import forward, surprise
 
+from charnn.config import flat_settings, resolve
 from charnn.network.dropout import NOTHING_DROPPED, Masks
+from charnn.runs.opening import create
 from charnn.text.batches import Position
 from charnn.text.streams import BURN_IN
 from charnn.training.events import Metrics, Step, Validated
 from charnn.training.team import Team
 from charnn.training.trainer import Trainer
+
+ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
 
@@ -154,3 +158,14 @@ def test_dropout_does_not_depend_on_the_number_of_ranks(tmp_path: Path, size: in
     np.testing.assert_array_equal(np.concatenate([part.outputs[0] for part in parts], axis=2), whole.outputs[0])
     for part in parts:
         np.testing.assert_array_equal(part.inputs, whole.inputs)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_a_rectified_network_trains_with_what_is_set_by_default(layers: int, tmp_path: Path) -> None:
+    settings = flat_settings(
+        {"cell": "vanilla", "activation": "relu", "layers": layers, "steps": 60, "val_fraction": 0}
+    )
+    with create(resolve(settings), [ROOT / "corpora" / "dialogues.txt"], tmp_path / "run") as run:
+        losses = [event.loss for event in Trainer(run).train() if isinstance(event, Step)]
+        blind = math.log(len(run.vocabulary))
+    assert max(losses) < 1.5 * blind and losses[-1] < 0.75 * blind

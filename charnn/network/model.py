@@ -69,7 +69,7 @@ class CharRNN:
         """Draw all weights anew: uniform in ±1/sqrt(inputs that are not zero); biases 0, or ``forget_bias``.
 
         Of a one-hot input exactly one is not zero, so its weights are larger than the rest. A cell with an identity
-        start (the IRNN) begins with the identity as its recurrent weights.
+        start begins with that multiple of the identity as its recurrent weights.
 
         With ``chrono`` each unit's gates start so that it remembers for as many steps as was drawn for it, from 2 to
         ``chrono``: where a share s of the state is kept, the time constant of forgetting is 1 / (1 - s) (chrono
@@ -83,7 +83,7 @@ class CharRNN:
             elif kind == "embedding":
                 array[...] = rng.standard_normal(array.shape)
             elif kind == "Wh" and self.cell.identity_start:
-                array[...] = np.eye(self.shape.hidden_size)[:, None]
+                array[...] = self.cell.identity_start * np.eye(self.shape.hidden_size)[:, None]
             else:
                 one_hot = name == "input.Wx" and not self.shape.embedding_size
                 bound = 1.0 if one_hot else 1 / np.sqrt(len(array))

@@ -22,15 +22,11 @@ from charnn.training.team import Team
 BLOW_UP = 4.0
 """A loss this many times that of blind guessing is a blow-up."""
 
-BURST = 1000.0
-"""The same for rectified cells that start from the identity: they recover from a hundred times."""
-
 
 def check(run: TrainingRun, loss: float, norm: float = 0.0) -> None:
     """Raises DivergenceError for a loss that is not finite or exploded, and for a gradient whose norm is not finite."""
     guessing = math.log(len(run.vocabulary))
-    limit = BURST if run.model.cell.identity_start else BLOW_UP
-    blown_up = not loss <= limit * max(guessing, 1.0)  # true for nan, too
+    blown_up = not loss <= BLOW_UP * max(guessing, 1.0)  # true for nan, too
     if not blown_up and math.isfinite(norm):
         return
     what = f"the loss is {loss:.4g}, blind guessing {guessing:.2f}" if blown_up else "a gradient is not finite"

@@ -98,9 +98,9 @@ class Cell:
         self.activation = activation or next(iter(self.activations), "")
 
     @property
-    def identity_start(self) -> bool:
-        """Whether the recurrent weights start as the identity instead of at random."""
-        return False
+    def identity_start(self) -> float:
+        """The recurrent weights start as so many times the identity; 0: at random."""
+        return 0.0
 
     def forward(self, s: Views) -> None:
         """Turn pre-activations and the previous state into the new state."""
