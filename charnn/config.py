@@ -100,12 +100,17 @@ class TrainingConfig:
 
     seq_length: int = option(64, "characters a stream advances per step: the reach of the gradient", low=1, high=10**9)
     batch_size: int = option(32, "streams read in parallel", low=1, high=10**6)
-    epochs: float | None = option(
-        None, "passes over the training text; 20 where nothing says how long", above=0, high=10**9
-    )
-    steps: int | None = option(None, "updates, instead of epochs", low=1, high=10**12)
     budget: float | None = option(
-        None, "wall-clock time to end on, and to fit the network to: 90s, 10m, 2h", above=0, high=10**9, duration=True
+        None,
+        "wall-clock time to train at most: 90s, 10m, 2h; 5m where nothing says how long",
+        above=0,
+        high=10**9,
+        duration=True,
+    )
+    epochs: float | None = option(None, "passes over the training text, instead of a time", above=0, high=10**9)
+    steps: int | None = option(None, "updates, instead of a time", low=1, high=10**12)
+    enough_epochs: float | None = option(
+        None, "with a budget: passes after which the text is learned, and training ends", above=0, high=10**9, auto=True
     )
     seed: int = option(1, "seed of weights, offsets and dropout", low=0, high=2**63 - 1)
     workers: int | None = option(None, "processes that share the work", low=1, high=1024, auto=True)
@@ -120,10 +125,14 @@ class TrainingConfig:
 LENGTHS = ("epochs", "steps", "budget")
 """The three ways to say how long; one at a time."""
 
-CHANGEABLE = (*LENGTHS, "workers", "checkpoint_every", "keep", "on_divergence", "max_rollbacks")
+CHANGEABLE = (*LENGTHS, "enough_epochs", "workers", "checkpoint_every", "keep", "on_divergence", "max_rollbacks")
 """What may be given anew as a run resumes: it says how long and how safely to train, not what is trained."""
 
+DEFAULT_BUDGET = 300.0
+"""Seconds that a training takes at most where nothing says how long."""
+
 DEFAULT_EPOCHS = 20.0
+"""How long a configuration from a file trains that does not say it."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,7 @@ class Config:
             for key, value in values.items():
                 if value is not None or f"{section}.{key}" not in OPTIONS:
                     settings[f"{section}.{key}"] = Setting(value, "checkpoint")
-        return resolve(settings).config
+        return resolve(settings, fixed=True).config
 
 
 @dataclass(frozen=True)
@@ -163,10 +172,28 @@ class Setting:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A configuration with the origin of every option, by ``section.key``."""
+    """A configuration with the origin of every option, by ``section.key``.
+
+    A ``fixed`` one means what it says: what nobody chose keeps its default, and is not fitted to text and time.
+    """
 
     config: Config
     origins: dict[str, str]
+    fixed: bool = False
+
+    def is_free(self, name: str) -> bool:
+        """Whether nobody chose the option ``section.key``."""
+        return self.origins[name] == "default"
+
+    def filled(self, values: Mapping[str, Any], origin: str) -> Resolved:
+        """With ``values`` by ``section.key`` in the place of those that nobody chose."""
+        config, origins = self.config, dict(self.origins)
+        for name in filter(self.is_free, values):
+            section, _, key = name.partition(".")
+            part = dataclasses.replace(getattr(config, section), **{key: values[name]})
+            config = dataclasses.replace(config, **{section: part})
+            origins[name] = origin
+        return Resolved(config, origins, self.fixed)
 
 
 SECTIONS = {f.name: type(getattr(Config(), f.name)) for f in dataclasses.fields(Config)}
@@ -177,8 +204,8 @@ KEYS = {name.partition(".")[2]: name for name in OPTIONS}
 """``section.key`` by key alone."""
 
 
-def resolve(*layers: Mapping[str, Setting]) -> Resolved:
-    """Defaults, overridden by each of ``layers`` in turn: ``{section.key: Setting}``.
+def resolve(*layers: Mapping[str, Setting], fixed: bool = False) -> Resolved:
+    """Defaults, overridden by each of ``layers`` in turn: ``{section.key: Setting}``; see ``Resolved`` for ``fixed``.
 
     A layer that says how long to train (epochs, steps or budget) replaces what an earlier one said of it. Raises
     ConfigError for an unknown key, a wrong type, a value out of range, or a combination that makes no sense.
@@ -194,7 +221,8 @@ def resolve(*layers: Mapping[str, Setting]) -> Resolved:
         for name, setting in layer.items():
             chosen[name] = (coerce(name, setting), setting.origin)
     if not any(f"training.{name}" in chosen for name in LENGTHS):
-        chosen["training.epochs"] = (DEFAULT_EPOCHS, "default")
+        length = ("epochs", DEFAULT_EPOCHS) if fixed else ("budget", DEFAULT_BUDGET)
+        chosen[f"training.{length[0]}"] = (length[1], "default")
     sections = {}
     for section, kind in SECTIONS.items():
         values = {name.partition(".")[2]: v for name, (v, _) in chosen.items() if name.startswith(f"{section}.")}
@@ -202,7 +230,7 @@ def resolve(*layers: Mapping[str, Setting]) -> Resolved:
     config = Config(**sections)
     origins = {name: chosen[name][1] if name in chosen else "default" for name in OPTIONS}
     _check_combinations(config, origins)
-    return Resolved(config, origins)
+    return Resolved(config, origins, fixed)
 
 
 def coerce(name: str, setting: Setting) -> Any:
@@ -300,6 +328,11 @@ def _check_combinations(config: Config, origins: Mapping[str, str]) -> None:
                 f"{printable(origins[KEYS[key]])}: {key} has no effect with {chooser} {flat[chooser]}",
                 f"leave {key} out, or choose {chooser} {' or '.join(users)}",
             )
+    if config.training.enough_epochs is not None and config.training.budget is None:
+        raise ConfigError(
+            f"{printable(origins['training.enough_epochs'])}: enough_epochs has no effect without a budget",
+            "leave it out, or give a budget instead of epochs or steps",
+        )
     if config.data.val_fraction + config.data.test_fraction >= 1:
         raise ConfigError("val_fraction and test_fraction leave nothing to train on", "their sum must stay below 1")
 

@@ -46,7 +46,7 @@ def write_text(folder: Path, characters: int = 4000, seed: int = 1) -> Path:
 def new_run(folder: Path, name: str = "run", characters: int = 4000, **options: Any) -> TrainingRun:
     """A run on ``some_text``, not trained yet; options by key alone win over ``TINY``."""
     settings = {**TINY, **options}
-    return create(resolve(flat_settings(settings)), [write_text(folder, characters)], folder / name)
+    return create(resolve(flat_settings(settings), fixed=True), [write_text(folder, characters)], folder / name)
 
 
 def complaint(call: Callable[[], object], error: type[CharnnError] = CorpusError) -> str:

@@ -77,7 +77,7 @@ def measure(hidden_size: int, team: Team, clock: Callable[[], float]) -> tuple[i
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "text.txt"
         text.write_text("".join(rng.choices(string.printable[:65], k=STREAMS * team.size * LENGTH * (STEPS + 2))))
-        with create(resolve(flat_settings(settings)), [text], Path(folder) / "run") as run:
+        with create(resolve(flat_settings(settings), fixed=True), [text], Path(folder) / "run") as run:
             events = trainer.train(run, team=team if team.size > 1 else None)
             ends = [clock() for event in events if isinstance(event, Step)]
             return run.model.size, statistics.median(b - a for a, b in itertools.pairwise(ends))

@@ -93,7 +93,7 @@ def test_a_new_run_may_start_from_another(at_home: Path, tmp_path: Path, capsys:
     out, first = str(tmp_path / "second"), "runs/text-lstm-1"
     assert cli.run(["train", "text.txt", *SMALL, "--steps", "2", "--init-from", first, "-o", out]) == 0
     err = fails(capsys, 2, "train", "text.txt", "--hidden", "17", "--init-from", first, "-o", str(tmp_path / "third"))
-    assert "hidden_size 17 here, 16 there" in err.replace("\n", " ")
+    assert "--hidden says hidden_size 17, not 16" in err.replace("\n", " ")
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from charnn.config import (
+    DEFAULT_BUDGET,
     DEFAULT_EPOCHS,
     KEYS,
     MAX_FILE_SIZE,
@@ -158,7 +159,9 @@ def test_a_value_of_a_wrong_type_is_refused_by_name(name: str, given: Any) -> No
 
 def test_nothing_asked_for_is_the_default() -> None:
     resolved = resolve()
-    assert resolved.config.training.epochs == DEFAULT_EPOCHS
+    assert resolved.config.training.budget == DEFAULT_BUDGET and resolved.config.training.epochs is None
+    of_a_file = resolve(fixed=True).config.training
+    assert of_a_file.epochs == DEFAULT_EPOCHS and of_a_file.budget is None
     assert set(resolved.origins) == set(OPTIONS)
     assert set(resolved.origins.values()) == {"default"}
 

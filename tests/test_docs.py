@@ -276,8 +276,8 @@ def test_every_option_of_the_configuration_is_in_the_readme_with_its_flag_and_de
         assert help_text, name
         spec = config.OPTIONS[name]
         expected = "auto" if spec.metadata.get("auto") else "" if spec.default is None else str(spec.default)
-        if name == "training.epochs":
-            expected = f"{config.DEFAULT_EPOCHS:g}"
+        if name == "training.budget":
+            expected = f"{config.DEFAULT_BUDGET / 60:g}m"
         assert default == expected, name
 
 

@@ -31,7 +31,7 @@ def words(count: int, seed: int = 1) -> str:
 
 def planned(folder: Path, text: str = words(20_000), **settings: object) -> DryRun:
     (folder / "text.txt").write_bytes(text.encode())
-    return dry_run(resolve(flat_settings({**SETTINGS, **settings})), [str(folder / "text.txt")])
+    return dry_run(resolve(flat_settings({**SETTINGS, **settings}), fixed=True), [str(folder / "text.txt")])
 
 
 def said(plan: DryRun) -> str:

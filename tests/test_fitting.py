@@ -15,7 +15,7 @@ from charnn.errors import ConfigError, CorpusError
 from charnn.network.cells import find_cell
 from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning.dry_run import BY_HEART
-from charnn.runs.fitting import FIT_BUDGET, HIGHEST_RATE, choose
+from charnn.runs.fitting import FIT_LENGTH, HIGHEST_RATE, choose
 
 PRESETS = Path(__file__).parent.parent / "configs"
 MB = 1_000_000
@@ -29,9 +29,31 @@ def fitted(characters: int = MB, cores: int = 2, vocabulary: int = 65, **chosen:
     return choose(resolve(flat_settings(chosen)), characters, vocabulary, lambda text: None, cores).config
 
 
-def test_without_a_budget_the_network_is_the_default_one() -> None:
-    assert fitted().model == Config().model
-    assert fitted().optimization == Config().optimization
+def test_who_says_nothing_gets_the_best_of_five_minutes() -> None:
+    assert fitted() == fitted(budget="5m")
+
+
+def test_a_short_text_is_learned_sooner_and_a_long_one_is_not() -> None:
+    enough = [fitted(characters).training.enough_epochs for characters in (5000, 20_000, 50_000)]
+    assert None not in enough and enough == sorted(enough, reverse=True)
+    assert fitted(MB).training.enough_epochs is None
+    assert fitted(MB, budget="10h").training.enough_epochs is not None
+    assert fitted(20_000, enough_epochs=7).training.enough_epochs == 7
+    assert fitted(20_000, epochs=7).training.enough_epochs is None
+    with pytest.raises(ConfigError, match="enough_epochs has no effect without a budget"):
+        resolve(flat_settings({"steps": 3, "enough_epochs": 7}))
+
+
+def test_an_exact_length_fits_the_network_as_the_time_that_it_takes_does() -> None:
+    short, long = fitted(epochs=2), fitted(epochs=20)
+    assert short.model.hidden_size < long.model.hidden_size
+    assert short.training.budget is None
+    assert fitted(steps=9765).model == fitted(epochs=20 * 9765 / (9 * MB / 10 * 20 / 2048)).model
+    assert 0 == short.model.dropout < long.model.dropout
+
+
+def test_a_network_too_small_to_learn_a_text_by_heart_has_no_dropout() -> None:
+    assert fitted(epochs=40, hidden_size=32).model.dropout == 0 < fitted(epochs=40, hidden_size=512).model.dropout
 
 
 def test_more_time_and_more_cores_make_a_larger_network() -> None:
@@ -58,7 +80,7 @@ def test_dropout_of_the_input_follows_that_of_the_outputs() -> None:
 
 
 def test_samples_of_a_dropout_of_0_are_refused_after_it_was_fitted() -> None:
-    for options in ({}, {"budget": "1m"}, {"budget": "1h", "dropout": 0}):
+    for options in ({"budget": "1m"}, {"budget": "1h", "dropout": 0}):
         with pytest.raises(ConfigError, match="dropout_samples has no effect with dropout 0"):
             fitted(dropout_samples=2, **options)
     assert fitted(dropout_samples=2, budget="1h").model.dropout > 0
@@ -83,7 +105,7 @@ def test_what_was_chosen_stays_and_what_was_fitted_is_told() -> None:
     model = resolved.config.model
     assert (model.hidden_size, model.dropout, model.layers) == (100, 0, 1)
     assert resolved.origins["model.hidden_size"] == "keyword hidden_size"
-    assert resolved.origins["model.layers"] == FIT_BUDGET
+    assert resolved.origins["model.layers"] == FIT_LENGTH
     (notice,) = notices
     assert "layers 1" in notice
     assert "hidden_size" not in notice
@@ -92,12 +114,13 @@ def test_what_was_chosen_stays_and_what_was_fitted_is_told() -> None:
 def test_everything_chosen_leaves_nothing_to_fit_and_nothing_to_tell() -> None:
     sizes = {"layers": 2, "embedding_size": 0, "hidden_size": 64, "forget_bias": 1, "dropout": 0}
     rates = {"learning_rate": 1e-3, "weight_decay": 0}
-    choose(resolve(flat_settings({"budget": "5m", **sizes, **rates})), MB, 65, pytest.fail, 2)
+    chosen = {"budget": "5m", "enough_epochs": 99, **sizes, **rates}
+    choose(resolve(flat_settings(chosen)), MB, 65, pytest.fail, 2)
 
 
-def test_a_network_from_a_file_or_with_other_weights_stays_as_it_is() -> None:
-    chosen = resolve(flat_settings({"budget": "5m"}))
-    assert choose(chosen, MB, 65, pytest.fail, 2, keep_network=True).config.model == Config().model
+def test_a_network_from_a_file_stays_as_it_is() -> None:
+    chosen = resolve(flat_settings({"budget": "5m"}), fixed=True)
+    assert choose(chosen, MB, 65, pytest.fail, 2).config.model == Config().model
 
 
 def test_the_learning_rate_is_fitted_where_it_was_measured() -> None:
@@ -145,6 +168,6 @@ def test_a_preset_stays_what_it_is_under_a_budget(
     text.write_text(string.ascii_letters * 1000)
     command = ["train", str(text), "--config", str(PRESETS / "char-rnn.yaml"), "--budget", "1m", "--dry-run"]
     assert run(command) == 0
-    assert FIT_BUDGET not in capsys.readouterr().out
+    assert FIT_LENGTH not in capsys.readouterr().out
     assert run([*command[:2], "--budget", "1m", "--dry-run"]) == 0
-    assert FIT_BUDGET in " ".join(capsys.readouterr().out.split())
+    assert FIT_LENGTH in " ".join(capsys.readouterr().out.split())

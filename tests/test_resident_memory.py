@@ -119,15 +119,17 @@ def test_a_span_reads_only_its_own_characters(tmp_path: Path) -> None:
 def test_a_long_text_holds_out_as_much_for_validation_as_is_needed_unless_told_otherwise() -> None:
     notices: list[str] = []
     characters = 100 * ENOUGH_VALIDATION
-    fitted = choose(resolve(flat_settings({})), characters, 65, notices.append, cores=2).config
+    endless = flat_settings({"epochs": 1})
+    fitted = choose(resolve(endless), characters, 65, notices.append, cores=2).config
     assert fitted.data.val_fraction == pytest.approx(0.01)
     assert "1.000% of it is held out for validation instead of 10%" in notices[0]
     for budget, held_out in ((60.0, 200_000), (300.0, 300_000), (3600.0, 3_600_000), (36_000.0, ENOUGH_VALIDATION)):
         soon = choose(resolve(flat_settings({"budget": budget})), characters, 65, notices.append, cores=2).config
         assert soon.data.val_fraction == pytest.approx(held_out / characters)
-    asked = choose(resolve(flat_settings({"val_fraction": 0.1})), characters, 65, pytest.fail, cores=2).config
-    assert asked.data.val_fraction == 0.1
-    assert choose(resolve(flat_settings({})), 2 * MB, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
+    asked = resolve(flat_settings({"val_fraction": 0.1}), fixed=True)
+    assert choose(asked, characters, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
+    usual = resolve(fixed=True)
+    assert choose(usual, 2 * MB, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
 
 
 def planned(folder: Path, **options: object) -> TrainingRun:

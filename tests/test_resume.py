@@ -251,7 +251,7 @@ def test_a_run_that_is_extended_is_the_longer_run(tmp_path: Path, short: dict[st
 def _made(folder: Path, name: str, options: dict[str, Any]) -> TrainingRun:
     """A run with just these options of length."""
     settings = {"layers": 1, "hidden_size": 8, "batch_size": 4, "seq_length": 8, **options}
-    return create(resolve(flat_settings(settings)), [write_text(folder)], folder / name)
+    return create(resolve(flat_settings(settings), fixed=True), [write_text(folder)], folder / name)
 
 
 # Opening
@@ -301,19 +301,33 @@ def test_a_new_run_starts_from_the_weights_of_another(tmp_path: Path) -> None:
 
 
 def _from(folder: Path, name: str, first: Any, text: str = "text.txt", **options: Any) -> TrainingRun:
-    return create(resolve(flat_settings({**TINY, **options})), [folder / text], folder / name, initial=first)
+    return create(
+        resolve(flat_settings({**TINY, **options}), fixed=True), [folder / text], folder / name, initial=first
+    )
 
 
 def test_a_run_that_does_not_fit_another_says_all_that_differs(tmp_path: Path) -> None:
     train(new_run(tmp_path, "first"))
     first = load_snapshot(tmp_path / "first")
     (tmp_path / "other.txt").write_text(some_text().replace("g", "ü") + "\x1b")
-    what = complaint(lambda: _from(tmp_path, "b", first, "other.txt", hidden_size=9, cell="gru"), ConfigError)
-    for words in ("hidden_size 9 here, 8 there", "cell gru here, lstm there", "'ü'", "only there: 'g'", r"'\x1b'"):
+    what = complaint(lambda: _from(tmp_path, "b", first, "other.txt"), ConfigError)
+    for words in ("'ü'", "only there: 'g'", r"'\x1b'"):
         assert words in what
     assert not (tmp_path / "b").exists()
-    what = complaint(lambda: _from(tmp_path, "c", first, normalize="nfc"), ConfigError)
-    assert "tokens or normalization" in what
+    chosen = {"hidden_size": 9, "cell": "gru", "normalize": "nfc"}
+    what = complaint(lambda: _from(tmp_path, "c", first, **chosen), ConfigError)
+    for words in ("hidden_size 9, not 8", "cell gru, not lstm", "normalize nfc, not none", "leave these options out"):
+        assert words in what
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_network_of_another_run_is_taken_over_where_nobody_chose(tmp_path: Path) -> None:
+    train(new_run(tmp_path, "first", layers=2, hidden_size=12, embedding_size=3, cell="gru"))
+    first = load_snapshot(tmp_path / "first")
+    settings = flat_settings({"steps": 2, "batch_size": 4, "seq_length": 8})
+    with create(resolve(settings), [tmp_path / "text.txt"], tmp_path / "second", initial=first) as run:
+        assert run.model.shape == first.model.shape
+        np.testing.assert_array_equal(run.model.vector, first.model.vector)
 
 
 # A time budget: under a clock of our own

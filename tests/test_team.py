@@ -133,7 +133,9 @@ def test_the_same_number_of_workers_repeats_to_the_bit_even_when_stopped_and_res
 def test_all_ranks_agree_on_what_fits_a_time_budget(tmp_path: Path) -> None:
     settings = {**TINY, "workers": 2, "budget": "2.5s"}
     del settings["steps"]
-    with opening.create(resolve(flat_settings(settings)), [write_text(tmp_path)], tmp_path / "run") as training:
+    with opening.create(
+        resolve(flat_settings(settings), fixed=True), [write_text(tmp_path)], tmp_path / "run"
+    ) as training:
         finished = list(trainer.train(training))[-1]
     assert isinstance(finished, events.Finished)
     assert finished.step == training.state.total_steps > 1

@@ -182,7 +182,7 @@ def _new_run(text: Path, path: Path, **options: Any) -> TrainingRun:
     never = 10**9
     schedule = {"schedule": "constant", "steps": never, "checkpoint_every": never, "log_every": never}
     settings = {name: value for name, value in options.items() if value is not None}
-    return create(resolve(flat_settings({"val_fraction": 0.0, **schedule, **settings})), [text], path)
+    return create(resolve(flat_settings({"val_fraction": 0.0, **schedule, **settings}), fixed=True), [text], path)
 
 
 def _steps(run: TrainingRun) -> Generator[Step, None, None]:

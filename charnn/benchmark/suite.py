@@ -70,7 +70,7 @@ class Settings:
             if not valid:
                 raise ConfigError(f"{name} is {getattr(self, name)}", f"it must be {words}")
         for network in self.networks():
-            resolve(flat_settings({**self.training(network)}))
+            resolve(flat_settings({**self.training(network)}), fixed=True)
 
     def networks(self) -> list[Network]:
         """Every cell in every size."""

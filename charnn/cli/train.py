@@ -76,14 +76,14 @@ def command(
         if out or init_from or dry_run:
             raise ConfigError("--resume goes without --out, --init-from and --dry-run")
         return _train(lambda stop, ranks: _resume(Path(resume), layers, corpus, stop, ranks), quiet)
-    resolved = resolve(*layers)
+    resolved = resolve(*layers, fixed=bool(file))
     if not corpus:
         raise ConfigError("no text to train on", "charnn train TEXT, or charnn train --resume RUN")
     if dry_run:
-        return _dry_run(resolved, corpus, bool(file or init_from))
+        return _dry_run(resolved, corpus)
 
     def create(stop: Callable[[], None], ranks: int) -> TrainingRun:
-        return _create(resolve(*layers, _ranks(ranks)), corpus, out, init_from, bool(file), stop)
+        return _create(resolve(*layers, _ranks(ranks), fixed=resolved.fixed), corpus, out, init_from, stop)
 
     return _train(create, quiet)
 
@@ -98,7 +98,6 @@ def _create(
     corpus: tuple[str, ...],
     out: str | None,
     init_from: str | None,
-    keep_network: bool,
     stop: Callable[[], None],
 ) -> TrainingRun:
     from charnn.runs import opening, snapshot
@@ -112,7 +111,6 @@ def _create(
             None if out is None else Path(out),
             stdin=sys.stdin.buffer,
             initial=initial,
-            keep_network=keep_network,
             notice=_note,
             progress=progress,
             stop=stop,
@@ -153,12 +151,12 @@ def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool
         return signals.exit_code if stopped_early else 0
 
 
-def _dry_run(resolved: Resolved, corpus: tuple[str, ...], keep_network: bool) -> int:
+def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:
     from charnn.planning.dry_run import dry_run
     from charnn.terminal.console import output_console
     from charnn.terminal.dry_run import DryRunReport
 
-    output_console().print(DryRunReport(dry_run(resolved, corpus, sys.stdin.buffer, _note, keep_network)))
+    output_console().print(DryRunReport(dry_run(resolved, corpus, sys.stdin.buffer, _note)))
     return 0
 
 

@@ -60,7 +60,7 @@ class Comparison:
 
     def _resolved(self, cell: str) -> Resolved:
         values = {**self.settings, "model.cell": cell, "model.hidden_size": str(self.hidden_sizes[cell])}
-        return resolve({name: Setting(value, "compare") for name, value in values.items()})
+        return resolve({name: Setting(value, "compare") for name, value in values.items()}, fixed=True)
 
     def is_finished(self, cell: str) -> bool:
         if not list_checkpoints(self.folder(cell) / "checkpoints"):
@@ -75,7 +75,7 @@ class Comparison:
         if folder.exists():  # killed before there was anything to keep
             shutil.rmtree(folder)
         resolved = self._resolved(cell)
-        return opening.create(resolved, self.corpora, folder, keep_network=True, notice=notice, stop=stop)
+        return opening.create(resolved, self.corpora, folder, notice=notice, stop=stop)
 
     def save(self) -> None:
         document = {

@@ -88,7 +88,6 @@ def dry_run(
     corpora: Sequence[str],
     stdin: IO[bytes] | None = None,
     notice: Warn = ignore,
-    keep_network: bool = False,
 ) -> DryRun:
     """Look at the texts and the configuration as ``charnn.opening.create`` does, and try a few steps.
 
@@ -102,7 +101,7 @@ def dry_run(
     ):
         seen = corpus.survey(sources)
         V = 256 if data.tokens == "bytes" else len(seen.code_points)
-        resolved = choose(resolved, seen.characters, V, notice, cores(), keep_network)
+        resolved = choose(resolved, seen.characters, V, notice, cores())
         data = resolved.config.data
         cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
         repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
@@ -160,6 +159,7 @@ def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, para
             seq_length=T,
             epochs=None,
             budget=None,
+            enough_epochs=None,
             steps=NEVER,
             checkpoint_every=NEVER,
             validate_every=NEVER,
@@ -170,7 +170,7 @@ def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, para
 
 
 def _measure(config: Config, work: Path) -> tuple[float, int]:
-    chosen = Resolved(config, dict.fromkeys(OPTIONS, "plan"))
+    chosen = Resolved(config, dict.fromkeys(OPTIONS, "dry run"), fixed=True)
     with create(chosen, [work / "part.txt"], work / "run") as run:
         times: list[float] = []  # at the end of each step; the first two fill caches
         for event in train(run, lambda: len(times) > 2 and times[-1] - times[1] > MEASURE_SECONDS):

@@ -1,12 +1,15 @@
 """A configuration, the length of a text and the cores there are enter; what nobody chose leaves fitted to them.
 
-What the user chose stays as it is. Under a time budget the network follows from the time and the text:
+What the user chose stays as it is, and what a file says means what it says. All else follows from the text and from how
+long it is trained on, which is five minutes at most where nobody says it:
 
-- Its parameters grow with the square root of the work that the budget allows: half of every gain in time goes into a
-  larger network, half into more characters read. That is the balance Hoffmann et al. (2022) found for language models.
+- The network's parameters grow with the square root of the work that there is time for: half of every gain in time goes
+  into a larger network, half into more characters read. That is the balance Hoffmann et al. (2022) found for language
+  models.
 - A short text caps it: more than a few parameters for every character only learn the text by heart.
+- A short text is learned after some hundred readings, and training is planned to end then.
 - Dropout grows with the number of times that the text will be read: none where that is less than seven, and of the
-  input as well where it is more than ten.
+  input as well where it is more than ten. A network too small to learn the text by heart needs less.
 - One wide layer learns more in the same time than two narrow ones, and Adam takes larger steps on a smaller network.
   Weights decay a little, apart from Adam's scaling (Loshchilov and Hutter 2019).
 
@@ -15,14 +18,12 @@ What each of these is worth was measured: see ``configs/README.md``.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
-from typing import Any
 
 import numpy as np
 
-from charnn.config import Config, Resolved
+from charnn.config import Config, Resolved, TrainingConfig
 from charnn.errors import ConfigError, CorpusError
 from charnn.network.cells import find_cell
 from charnn.runs.snapshot import Warn
@@ -42,8 +43,8 @@ CORE = 6e10
 A rule and not a measurement, so that the same command trains the same network on every machine of as many cores.
 """
 
-REFERENCE_UNITS, REFERENCE_WORK = 192, 2.2e12
-"""The hidden size of one LSTM layer that learned most with that much work on a megabyte of English."""
+REFERENCE_PARAMETERS, REFERENCE_WORK = 4 * 192**2, 2.2e12
+"""The recurrent weights of one LSTM layer that learned most with that much work on a megabyte of English."""
 
 EMBEDDING = 128
 """Columns of the embedding that is fitted."""
@@ -53,6 +54,12 @@ PARAMETERS_A_CHARACTER = 4.2
 
 FRESH = 6.7
 """Times that a text is read before dropout begins to pay."""
+
+ROOM = 0.5
+"""Weights for each character of the text from which on a network can learn it by heart."""
+
+LEARNED, LEAST_READINGS = 5.4e6, 60.0
+"""A short text is learned after so many characters read in all, and any text after no fewer readings."""
 
 OUTPUTS_FIRST = 0.115
 """Dropout of the outputs at which that of the input begins to pay: after some ten readings."""
@@ -65,16 +72,14 @@ TINY = 20_000
 """Parameters below which starting a process takes longer than it saves."""
 
 FIT = "fitted to the text"
-FIT_BUDGET = "fitted to text and budget"
+FIT_LENGTH = "fitted to text and time"
 """Where such a value came from, as a dry run shows it."""
 
 
-def choose(
-    resolved: Resolved, characters: int, vocabulary: int, notice: Warn, cores: int, keep_network: bool = False
-) -> Resolved:
+def choose(resolved: Resolved, characters: int, vocabulary: int, notice: Warn, cores: int) -> Resolved:
     """The configuration for a text of so many characters, ``vocabulary`` of them distinct; what nobody chose is fitted.
 
-    ``keep_network`` leaves network and optimization alone: they come from a file, or with the weights of another run.
+    Of a ``fixed`` configuration only the validation part and the number of streams are.
     Raises CorpusError where the text is too short for what was chosen, ConfigError for more workers than streams and
     for samples of a dropout that is 0.
     """
@@ -91,9 +96,8 @@ def choose(
     training = resolved.config.training
     Batches(np.broadcast_to(np.uint8(0), available), training.batch_size, training.seq_length)
     check_shares(resolved.config)
-    if training.budget is not None and not keep_network:
-        processes = training.workers or sharing(cores, training.batch_size)
-        resolved = _fit_to_budget(resolved, training.budget * processes * CORE, available, vocabulary, notice)
+    if not resolved.fixed:
+        resolved = _fit_to_length(resolved, available, vocabulary, cores, notice)
     model = resolved.config.model
     if model.dropout_samples > 1 and not model.dropout:
         raise ConfigError("dropout_samples has no effect with dropout 0", "leave it out, or choose a dropout above 0")
@@ -133,31 +137,39 @@ def _fit_validation(resolved: Resolved, characters: int, notice: Warn) -> Resolv
     if budget is not None:
         enough = min(enough, max(LEAST_VALIDATION, int(VALIDATION_A_SECOND * budget)))
     share = float(f"{enough / characters:.3g}")
-    if not _is_free(resolved, "data.val_fraction") or share >= resolved.config.data.val_fraction:
+    if not resolved.is_free("data.val_fraction") or share >= resolved.config.data.val_fraction:
         return resolved
     usual = resolved.config.data.val_fraction
     notice(f"a long text: {share:.3%} of it is held out for validation instead of {usual:.0%}")
-    return _replaced(resolved, FIT, {"data.val_fraction": share})
+    return resolved.filled({"data.val_fraction": share}, FIT)
 
 
 def _fit_streams(resolved: Resolved, available: int, notice: Warn) -> Resolved:
     training = resolved.config.training
     fitting = (available - 1) // (4 * training.seq_length)
-    if not _is_free(resolved, "training.batch_size") or not 0 < fitting < training.batch_size:
+    if not resolved.is_free("training.batch_size") or not 0 < fitting < training.batch_size:
         return resolved
     notice(f"a short text: {fitting} parallel streams instead of {training.batch_size}")
-    return _replaced(resolved, FIT, {"training.batch_size": fitting})
+    return resolved.filled({"training.batch_size": fitting}, FIT)
 
 
-def _fit_to_budget(resolved: Resolved, work: float, available: int, vocabulary: int, notice: Warn) -> Resolved:
-    """The network that makes the most of so much work on a text of ``available`` training characters."""
+def _fit_to_length(resolved: Resolved, available: int, vocabulary: int, cores: int, notice: Warn) -> Resolved:
+    """The network that makes the most of its time on a text of ``available`` training characters."""
+    training = resolved.config.training
+    read = _characters_read(training, available)
+    if training.budget is not None:
+        work = training.budget * (training.workers or sharing(cores, training.batch_size)) * CORE
+    else:  # what the network that this is the balance for needs: p = r sqrt(w / w_r) and w = 6 p read
+        work = (6 * read * REFERENCE_PARAMETERS) ** 2 / REFERENCE_WORK
     fitted = _fit_network(resolved, work, available, vocabulary)
-    optimization, model = fitted.config.optimization, fitted.config.model
-    if optimization.optimizer == "adam" and optimization.schedule == "cosine":
-        gated = 1.0 if find_cell(model.cell).sigmoids else UNGATED
-        rate = gated * min(HIGHEST_RATE, 8e-3 * math.sqrt(256 / model.hidden_size))
-        rates = {"optimization.learning_rate": float(f"{rate:.2g}"), "optimization.weight_decay": 0.1}
-        fitted = _replaced(fitted, FIT_BUDGET, rates)
+    model = fitted.config.model
+    weights = _matrices(fitted) * model.hidden_size**2 + model.hidden_size * vocabulary
+    if training.budget is not None:
+        read = work / (6 * weights)
+        fitted = _fit_readings(fitted, read / available, available)
+        read = min(read, available * (fitted.config.training.enough_epochs or math.inf))
+    fitted = _fit_dropout(fitted, read / available, weights / available)
+    fitted = _fit_rates(fitted)
     before, after = resolved.config.to_json(), fitted.config.to_json()
     shown = [
         f"{key} {value}"
@@ -166,44 +178,59 @@ def _fit_to_budget(resolved: Resolved, work: float, available: int, vocabulary: 
         if value != before[section][key]
     ]
     if shown:
-        notice(f"{FIT_BUDGET}: {', '.join(shown)}")
+        notice(f"{FIT_LENGTH}: {', '.join(shown)}")
     return fitted
+
+
+def _characters_read(training: TrainingConfig, available: int) -> float:
+    """How many characters an exact length reads in all."""
+    if training.steps is not None:
+        return float(training.steps * training.batch_size * training.seq_length)
+    return (training.epochs or 0.0) * available
 
 
 def _fit_network(resolved: Resolved, work: float, available: int, vocabulary: int) -> Resolved:
     cell = find_cell(resolved.config.model.cell)
     start = {"model.forget_bias": 0.0} if cell.forget_gates and not resolved.config.model.chrono else {}
-    resolved = _replaced(resolved, FIT_BUDGET, {"model.layers": 1, "model.embedding_size": EMBEDDING, **start})
-    G, V, L = len(cell.gates), vocabulary, resolved.config.model.layers
-    matrices = G * (2 * L - 1)  # of H times H weights
-    by_work = _solve(matrices, V, 4 * REFERENCE_UNITS**2 * math.sqrt(work / REFERENCE_WORK))
+    resolved = resolved.filled({"model.layers": 1, "model.embedding_size": EMBEDDING, **start}, FIT_LENGTH)
+    G, V, matrices = len(cell.gates), vocabulary, _matrices(resolved)
+    by_work = _solve(matrices, V, REFERENCE_PARAMETERS * math.sqrt(work / REFERENCE_WORK))
     by_text = _solve(matrices, V + G * EMBEDDING, PARAMETERS_A_CHARACTER * available)
     units = min(by_work // 64 * 64 + 64 * (by_work % 64 >= 32), by_text // 32 * 32)
-    resolved = _replaced(resolved, FIT_BUDGET, {"model.hidden_size": int(min(2048, max(32, units)))})
-    H = resolved.config.model.hidden_size
-    times_read = work / (6 * (matrices * H * H + H * V)) / available
-    dropout = min(0.5, 0.2 * math.log2(max(FRESH, times_read) / FRESH))
-    resolved = _replaced(resolved, FIT_BUDGET, {"model.dropout": round(dropout, 2)})
+    return resolved.filled({"model.hidden_size": int(min(2048, max(32, units)))}, FIT_LENGTH)
+
+
+def _matrices(resolved: Resolved) -> int:
+    """How many matrices of H times H weights the network has."""
+    model = resolved.config.model
+    return len(find_cell(model.cell).gates) * (2 * model.layers - 1)
+
+
+def _fit_readings(resolved: Resolved, readings: float, available: int) -> Resolved:
+    """A planned end where the text is learned before the time is over."""
+    enough = float(f"{max(LEAST_READINGS, LEARNED / available):.2g}")
+    return resolved.filled({"training.enough_epochs": enough}, FIT_LENGTH) if readings > enough else resolved
+
+
+def _fit_dropout(resolved: Resolved, readings: float, density: float) -> Resolved:
+    """Dropout for so many readings by a network of so many weights for each character of the text."""
+    fresh = max(FRESH, readings * min(1.0, density / ROOM)) / FRESH
+    resolved = resolved.filled({"model.dropout": round(min(0.5, 0.2 * math.log2(fresh)), 2)}, FIT_LENGTH)
     inputs = min(0.6, 1.25 * max(0.0, resolved.config.model.dropout - OUTPUTS_FIRST))
-    return _replaced(resolved, FIT_BUDGET, {"model.input_dropout": round(inputs, 2)})
+    return resolved.filled({"model.input_dropout": round(inputs, 2)}, FIT_LENGTH)
+
+
+def _fit_rates(resolved: Resolved) -> Resolved:
+    """The learning rate and weight decay, for the optimizer and the schedule that they were measured with."""
+    optimization, model = resolved.config.optimization, resolved.config.model
+    if optimization.optimizer != "adam" or optimization.schedule != "cosine":
+        return resolved
+    gated = 1.0 if find_cell(model.cell).sigmoids else UNGATED
+    rate = gated * min(HIGHEST_RATE, 8e-3 * math.sqrt(256 / model.hidden_size))
+    rates = {"optimization.learning_rate": float(f"{rate:.2g}"), "optimization.weight_decay": 0.1}
+    return resolved.filled(rates, FIT_LENGTH)
 
 
 def _solve(a: float, b: float, c: float) -> float:
     """The positive H with a H² + b H = c."""
     return (math.sqrt(b * b + 4 * a * c) - b) / (2 * a)
-
-
-def _is_free(resolved: Resolved, name: str) -> bool:
-    return resolved.origins[name] == "default"
-
-
-def _replaced(resolved: Resolved, origin: str, values: dict[str, Any]) -> Resolved:
-    """``values`` by ``section.key`` in the place of those that nobody chose."""
-    config, origins = resolved.config, dict(resolved.origins)
-    for name, value in values.items():
-        if _is_free(resolved, name):
-            section, _, key = name.partition(".")
-            part = dataclasses.replace(getattr(config, section), **{key: value})
-            config = dataclasses.replace(config, **{section: part})
-            origins[name] = origin
-    return Resolved(config, origins)

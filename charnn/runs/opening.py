@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
-from charnn.network.shape import Shape, check_model
+from charnn.network.shape import check_model
 from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.runs.fitting import best_size, check_shares, choose, cores
 from charnn.runs.run import TrainingRun, check_arrays
@@ -33,6 +33,12 @@ from charnn.text import corpus
 from charnn.text.sources import open_sources
 from charnn.text.vocabulary import Vocabulary
 
+INHERITED = (
+    *(f"model.{name}" for name in ("cell", "activation", "layers", "hidden_size", "embedding_size")),
+    *(f"data.{name}" for name in ("tokens", "normalize")),
+)
+"""What a run that starts from another takes over from it."""
+
 
 def create(
     resolved: Resolved,
@@ -41,25 +47,25 @@ def create(
     *,
     stdin: IO[bytes] | None = None,
     initial: Snapshot | None = None,
-    keep_network: bool = False,
     notice: Warn = ignore,
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], None] | None = None,
 ) -> TrainingRun:
     """Make a new run folder from texts: encode them once, initialise the weights, and write the first checkpoint.
 
-    ``out`` None picks ``runs/<corpus>-<cell>-<n>``. ``initial`` gives the weights to start from; ``keep_network`` says
-    that network and optimization are not to be fitted to a time budget (see ``charnn/runs/fitting.py``).
+    ``out`` None picks ``runs/<corpus>-<cell>-<n>``. ``initial`` gives the weights to start from. What nobody chose is
+    fitted to text and time, unless ``resolved`` is fixed (see ``charnn/runs/fitting.py``).
 
     Raises ConfigError if ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left
     behind then.
     """
+    if initial is not None:
+        resolved = _inherit(resolved, initial)
     check_model(resolved.config.model)
     path, lock = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
     try:
         make_folder(path / "checkpoints")
-        keep_network = keep_network or initial is not None
-        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop, keep_network)
+        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
         run = TrainingRun(path, config, vocabulary, facts, None, lock)
         if config.training.workers is None:
             workers = best_size(config.training.batch_size, run.model.size)
@@ -89,7 +95,6 @@ def _encode(
     notice: Warn,
     progress: Callable[[int, int], None] | None,
     stop: Callable[[], None] | None,
-    keep_network: bool,
 ) -> tuple[Config, Vocabulary, CorpusFacts]:
     """Read the texts twice: once to see which characters there are, once to write their ids."""
     config, data = resolved.config, resolved.config.data
@@ -102,7 +107,7 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = choose(resolved, seen.characters, len(vocabulary), notice, cores(), keep_network).config
+        config = choose(resolved, seen.characters, len(vocabulary), notice, cores()).config
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
@@ -110,14 +115,29 @@ def _encode(
     return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
 
 
+def _inherit(resolved: Resolved, initial: Snapshot) -> Resolved:
+    """The network of another run, and how it reads a text, where nobody chose. Raises ConfigError where somebody chose
+    otherwise."""
+    theirs, ours = initial.config.to_json(), resolved.config.to_json()
+    values, differences = {}, []
+    for name in INHERITED:
+        section, _, key = name.partition(".")
+        values[name] = theirs[section][key]
+        if not resolved.is_free(name) and ours[section][key] != values[name]:
+            differences.append(
+                f"{printable(resolved.origins[name])} says {key} {ours[section][key]}, not {values[name]}"
+            )
+    if differences:
+        raise ConfigError(
+            f"cannot start from {printable(str(initial.path))}: {'; '.join(differences)}",
+            "leave these options out: the network is taken over",
+        )
+    return resolved.filled(values, f"--init-from {printable(str(initial.path))}")
+
+
 def _start_from(run: TrainingRun, initial: Snapshot) -> None:
-    """Copy the weights of another run; raises ConfigError that lists what differs."""
+    """Copy the weights of another run; raises ConfigError that lists which characters differ."""
     differences = []
-    ours, theirs = run.model.shape, initial.model.shape
-    for field in dataclasses.fields(Shape):
-        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
-        if field.name != "vocabulary_size" and mine != other:
-            differences.append(f"{field.name} {mine} here, {other} there")
     missing = set(run.vocabulary.characters) - set(initial.vocabulary.characters)
     unused = set(initial.vocabulary.characters) - set(run.vocabulary.characters)
     if run.vocabulary != initial.vocabulary:
@@ -125,12 +145,10 @@ def _start_from(run: TrainingRun, initial: Snapshot) -> None:
             if characters:
                 listed = " ".join(printable(repr(c)) for c in sorted(characters)[:10])
                 differences.append(f"{len(characters)} characters {what}: {listed}")
-        if not missing and not unused:
-            differences.append("tokens or normalization")
     if differences:
         raise ConfigError(
             f"cannot start from {printable(str(initial.path))}: {'; '.join(differences)}",
-            "both runs need the same vocabulary and the same network: --config RUN/config.yaml takes it over",
+            "both texts need the same characters",
         )
     load_state_dict(run.model, state_dict(initial.model))
 
@@ -212,7 +230,7 @@ def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path:
         training["workers"] = stored.training.workers
     if any(lengths):
         wanted = resolve(*lengths).config.training
-        training |= {name: getattr(wanted, name) for name in LENGTHS}
+        training = {"enough_epochs": None, **training} | {name: getattr(wanted, name) for name in LENGTHS}
     config = dataclasses.replace(stored, training=dataclasses.replace(stored.training, **training))
     check_shares(config)
     return config

@@ -7,6 +7,7 @@ corrects it on the way: at every validation, by the speed so far.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -44,7 +45,7 @@ class Pace:
         elif training.budget is not None and state.planned_budget != training.budget:
             state.planned_budget = training.budget
             if state.step == 0:
-                state.total_steps = self.steps_in(training.budget, seconds_per_step())
+                state.total_steps = min(self._enough(), self.steps_in(training.budget, seconds_per_step()))
             else:
                 state.total_steps = self._steps_until(training.budget)
         if state.step == 0:
@@ -59,6 +60,11 @@ class Pace:
         state, budget = self._run.state, self._run.config.training.budget
         if budget is not None and state.step < state.total_steps:
             state.total_steps = self._steps_until(budget)
+
+    def _enough(self) -> int:
+        """The steps after which the text is learned."""
+        enough, per_epoch = self._run.config.training.enough_epochs, self._run.batches.chunks_per_epoch
+        return sys.maxsize if enough is None else max(1, round(enough * per_epoch))
 
     def steps_in(self, seconds: float, per_step: float) -> int:
         """Steps that fit, leaving time for the validations, but no more than half."""
@@ -76,7 +82,7 @@ class Pace:
         state = self._run.state
         state.elapsed = self._elapsed()
         per_step = state.elapsed / state.step
-        fitting = state.step + max(1, int((budget - state.elapsed) / per_step))
+        fitting = min(self._enough(), state.step + max(1, int((budget - state.elapsed) / per_step)))
         planned = np.array([float(fitting if self._team.rank == 0 else 0)])
         self._team.sum(planned)
         return int(planned[0])
