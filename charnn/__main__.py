@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from charnn.system import BLAS_THREADS
+
 
 def main() -> None:
     """Run the command line.
@@ -13,7 +15,7 @@ def main() -> None:
     as there are cores. BLAS reads this before NumPy is first imported.
     """
     if sys.argv[1:2] in (["train"], ["compare"]):
-        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        for name in BLAS_THREADS:
             os.environ.setdefault(name, "1")
     try:
         from charnn.cli import run, streams

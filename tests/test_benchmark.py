@@ -20,7 +20,7 @@ from helpers import complaint
 from rich.console import Console
 
 from charnn.benchmark import child, children, measure, suite
-from charnn.benchmark.children import THREAD_VARIABLES, ask, environment
+from charnn.benchmark.children import ask, environment
 from charnn.benchmark.rows import LIMIT, Row, Variant
 from charnn.benchmark.suite import Measured, Measuring, Report, Settings, benchmark, planned_rows
 from charnn.benchmark.work import VOCABULARY, Network
@@ -29,6 +29,7 @@ from charnn.config import cell_names
 from charnn.errors import ConfigError, WorkerError
 from charnn.network.model import CharRNN
 from charnn.network.shape import Shape
+from charnn.system import BLAS_THREADS
 from charnn.terminal.benchmark import ReportTables, Waiting
 
 SMALL: dict[str, Any] = {
@@ -180,10 +181,10 @@ def test_one_core_has_no_workers_to_compare() -> None:
 
 
 def test_thread_variables_reach_a_child_only_where_they_are_meant_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in THREAD_VARIABLES:
+    for name in BLAS_THREADS:
         monkeypatch.setenv(name, "1")
-    assert not set(THREAD_VARIABLES) & set(environment(None))
-    assert {environment(3)[name] for name in THREAD_VARIABLES} == {"3"}
+    assert not set(BLAS_THREADS) & set(environment(None))
+    assert {environment(3)[name] for name in BLAS_THREADS} == {"3"}
 
 
 @needs_sessions

@@ -16,22 +16,24 @@ PACKAGE = Path(__file__).parent.parent / "charnn"
 
 MAY_IMPORT = {
     "errors": "",
+    "system": "",
     "config": "errors",
     "storage": "errors",
-    "baseline": "errors",
+    "baseline": "errors system",
     "text": "storage errors",
     "network": "config errors",
     "sampling": "text network errors",
     "runs": "text network storage baseline config errors",
-    "training": "runs text network storage errors",
+    "training": "runs text network storage errors system",
     "insight": "runs text network baseline storage config errors",
-    "planning": "training runs text network config errors",
-    "benchmark": "training runs sampling text network config errors",
+    "planning": "training runs text network config errors system",
+    "benchmark": "training runs sampling text network config errors system",
     "api": "insight training runs sampling text network config errors",
     "terminal": "benchmark planning insight training runs sampling text network baseline storage config errors",
-    "cli": "terminal api benchmark planning insight training runs sampling text network baseline storage config errors",
+    "cli": "terminal api benchmark planning insight training runs sampling text network baseline storage config "
+    "errors system",
     "__init__": "api sampling errors",
-    "__main__": "cli",
+    "__main__": "cli system",
 }
 """For every room, the rooms that it may import from: none of them below or beside it."""
 
@@ -45,7 +47,7 @@ HOMES = {
 }
 """Packages with one place; NumPy has its own rule, and any other package has none."""
 
-WITHOUT_NUMPY = {"__init__", "__main__", "errors", "config", "cli"}
+WITHOUT_NUMPY = {"__init__", "__main__", "errors", "system", "config", "cli"}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 

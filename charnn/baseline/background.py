@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from charnn.baseline.ngrams import Baseline, measure
-
-LOWEST_PRIORITY = 19
+from charnn.system import lower_priority
 
 PAUSE = 0.01
 """Seconds between two looks whether it is done."""
@@ -73,7 +72,7 @@ def _end_with(parent: int) -> None:
 
 def main(path: str, train_stop: str, validation_stop: str, vocabulary_size: str) -> None:
     """What the process does: measure, and print the result as JSON."""
-    os.nice(LOWEST_PRIORITY)
+    lower_priority()
     parent = os.getppid()
     ids = np.load(path, mmap_mode="r", allow_pickle=False)
     train, validation = ids[: int(train_stop)], ids[int(train_stop) : int(validation_stop)]

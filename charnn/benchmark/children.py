@@ -13,17 +13,15 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from charnn.errors import WorkerError, printable
-
-THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-"""What BLAS libraries read the number of their threads from, before they are loaded."""
+from charnn.system import BLAS_THREADS
 
 Answer = dict[str, Any]
 
 
 def environment(threads: int | None) -> dict[str, str]:
     """The environment with ``threads`` BLAS threads; with None, every library's own choice."""
-    kept = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
-    return kept if threads is None else kept | dict.fromkeys(THREAD_VARIABLES, str(threads))
+    kept = {name: value for name, value in os.environ.items() if name not in BLAS_THREADS}
+    return kept if threads is None else kept | dict.fromkeys(BLAS_THREADS, str(threads))
 
 
 def ask(task: str, blas_threads: int | None = None, **spec: Any) -> Answer:

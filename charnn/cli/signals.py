@@ -13,8 +13,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from charnn.errors import CharnnError
+from charnn.system import STOP_SIGNALS
 
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FORCED_EXIT = 130
 
 
@@ -27,7 +27,7 @@ def _nothing() -> None:
 
 
 class StopSignals:
-    """While entered, the signals above set ``received`` instead of ending the process.
+    """While entered, the ``STOP_SIGNALS`` set ``received`` instead of ending the process.
 
     A signal that was inherited as ignored (nohup, a shell's background job) stays ignored. ``restore`` leaves the
     terminal as it was: it is called before the second SIGINT quits, and before Ctrl-Z suspends; ``back`` undoes it.
@@ -40,13 +40,13 @@ class StopSignals:
         self._before: dict[int, Any] = {}
         self._interrupting = False
         self._interrupts = 0
+        self._arrivals: _Arrivals | None = None
 
     def __enter__(self) -> StopSignals:
-        self._arrivals, arrivals = os.pipe()
-        for end in (self._arrivals, arrivals):
-            os.set_blocking(end, False)
-        self._wakeup = signal.set_wakeup_fd(arrivals, warn_on_full_buffer=False), arrivals
-        handlers = {**dict.fromkeys(HANDLED, self._receive), signal.SIGTSTP: self._suspend}
+        self._arrivals = _Arrivals() if hasattr(os, "set_blocking") and os.name == "posix" else None
+        handlers: dict[int, Any] = dict.fromkeys(STOP_SIGNALS, self._receive)
+        if hasattr(signal, "SIGTSTP"):
+            handlers[signal.SIGTSTP] = self._suspend
         for number, handler in handlers.items():
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, handler)
@@ -57,10 +57,8 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        before, arrivals = self._wakeup
-        signal.set_wakeup_fd(before)
-        os.close(arrivals)
-        os.close(self._arrivals)
+        if self._arrivals is not None:
+            self._arrivals.close()
 
     def __call__(self) -> bool:
         """Whether to stop."""
@@ -90,10 +88,10 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         """Python calls this between two of its instructions, and once for all that arrived during a long product.
 
-        So arrivals are counted where the kernel delivers them: that is what the pipe is for.
+        So arrivals are counted where the kernel delivers them.
         """
-        with contextlib.suppress(BlockingIOError):
-            self._interrupts += os.read(self._arrivals, 4096).count(signal.SIGINT)
+        if self._arrivals is not None:
+            self._interrupts += self._arrivals.read().count(signal.SIGINT)
         if number == signal.SIGINT and (self.received is not None or self._interrupts > 1):
             try:
                 self.restore()
@@ -111,3 +109,25 @@ class StopSignals:
         os.kill(os.getpid(), number)
         signal.signal(number, self._suspend)
         self.back()
+
+
+class _Arrivals:
+    """A pipe into which Python writes the number of every signal as it arrives."""
+
+    def __init__(self) -> None:
+        self._ends = os.pipe()
+        for end in self._ends:
+            os.set_blocking(end, False)
+        self._before = signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
+
+    def read(self) -> bytes:
+        """The numbers that arrived since the last look."""
+        try:
+            return os.read(self._ends[0], 4096)
+        except BlockingIOError:
+            return b""
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(self._before)
+        for end in self._ends:
+            os.close(end)

@@ -6,9 +6,6 @@ Nothing is written but to a temporary folder.
 from __future__ import annotations
 
 import dataclasses
-import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,6 +23,7 @@ from charnn.planning.repeats import Repeats, find_repeats
 from charnn.runs.fitting import CORE, choose, cores
 from charnn.runs.opening import create
 from charnn.runs.snapshot import Warn, ignore
+from charnn.system import peak_memory, physical_memory
 from charnn.text import corpus
 from charnn.text.batches import Batches
 from charnn.text.sources import Sources, code_points, open_sources
@@ -46,6 +44,9 @@ RARE = 5
 
 NEVER = 10**9
 
+Trial = tuple[float | None, int | None]
+"""Characters per second and bytes of memory, as far as they are known."""
+
 
 @dataclass(frozen=True)
 class DryRun:
@@ -60,11 +61,12 @@ class DryRun:
     layers: dict[str, int]
     steps_per_epoch: int
     total_steps: int | None
-    machine_memory: int
+    machine_memory: int | None
+    """Bytes of main memory; None where the system does not say."""
     speed: float | None
     """Characters per second, measured; None where the network is too large to try."""
-    memory: int
-    """Bytes the process took at most while training was tried, or what it would need at least."""
+    memory: int | None
+    """Bytes the process took at most while training was tried, or what it would need at least; None if unknown."""
 
     @property
     def config(self) -> Config:
@@ -106,9 +108,9 @@ def dry_run(
         cut = corpus.split(seen.characters, data.val_fraction, data.test_fraction)
         repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
         layers = parameters_by_layer(shape_of(resolved.config.model, V))
-        needed, there = sum(layers.values()) * 4 * COPIES, _machine_memory()
-        trial: tuple[float | None, int] = (None, needed)
-        if needed < there:
+        needed, there = sum(layers.values()) * 4 * COPIES, physical_memory()
+        trial: Trial = (None, needed)
+        if there is None or needed < there:
             trial = _try(resolved.config, sources, seen, Path(work), sum(layers.values()))
     available = cut.train.stop - cut.train.start
     training = resolved.config.training
@@ -133,11 +135,7 @@ def dry_run(
     )
 
 
-def _machine_memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, parameters: int) -> tuple[float, int]:
+def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, parameters: int) -> Trial:
     """Characters per second and bytes of memory, from real training on the first part of the text.
 
     All distinct characters are added to that part, so that the network is the one that would be trained.
@@ -169,7 +167,7 @@ def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, para
     return _measure(tried, work)
 
 
-def _measure(config: Config, work: Path) -> tuple[float, int]:
+def _measure(config: Config, work: Path) -> Trial:
     chosen = Resolved(config, dict.fromkeys(OPTIONS, "dry run"), fixed=True)
     with create(chosen, [work / "part.txt"], work / "run") as run:
         times: list[float] = []  # at the end of each step; the first two fill caches
@@ -178,14 +176,7 @@ def _measure(config: Config, work: Path) -> tuple[float, int]:
                 times.append(time.monotonic())
     characters = config.training.batch_size * config.training.seq_length
     speed = (len(times) - 2) * characters / (times[-1] - times[1])
-    return speed, _peak_memory(config.training.workers or 1)
-
-
-def _peak_memory(processes: int) -> int:
-    """Bytes this process and its workers took at most."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    own, others = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return unit * (own + (processes - 1) * others)
+    return speed, peak_memory(config.training.workers or 1)
 
 
 SHORT_TEXT = 50_000
@@ -210,7 +201,7 @@ def _about_size(plan: DryRun) -> list[Advice]:
     found = []
     ratio = plan.parameters / plan.train_characters
     fitting = fitting_hidden_size(plan)
-    if plan.speed is None:
+    if plan.speed is None and plan.memory and plan.machine_memory:
         found.append(
             Advice(
                 f"{plan.parameters:,} parameters need at least {plan.memory / 1e9:.0f} GB to train; "

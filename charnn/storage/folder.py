@@ -6,7 +6,6 @@ so nothing that a crash leaves behind can keep a run locked.
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import re
@@ -60,7 +59,7 @@ def _open_lock(path: Path) -> IO[bytes]:
 def _take(file: IO[bytes], path: Path) -> bool:
     """Lock the file and write into it who has it; False if somebody else has, or the file is no longer at its path."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(file, exclusive=True)
     except BlockingIOError:
         return False
     if not _is_at(file, path):
@@ -68,6 +67,14 @@ def _take(file: IO[bytes], path: Path) -> bool:
     file.truncate(0)
     file.write(f"{os.getpid()}\n".encode())
     return True
+
+
+def _flock(file: int | IO[bytes], exclusive: bool) -> None:
+    """Lock a file, where the system can. Raises BlockingIOError where somebody else has it."""
+    with suppress(ImportError):
+        import fcntl
+
+        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:
@@ -85,7 +92,7 @@ def is_busy(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        _flock(descriptor, exclusive=False)
     except BlockingIOError:
         return True
     except OSError:

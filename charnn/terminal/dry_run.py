@@ -95,8 +95,10 @@ def network_facts(plan: DryRun) -> Iterator[tuple[str, str]]:
     yield "network", f"{model.cell}, {model.layers} x {model.hidden_size}: {layers}"
     ratio = plan.parameters / plan.train_characters
     yield "parameters", f"{plan.parameters:,}: {ratio:.2f} for each character to train on"
-    how = "measured" if plan.speed is not None else "at least"
-    yield "memory", f"{words.size(plan.memory)}, {how}, of {words.size(plan.machine_memory)}"
+    if plan.memory is not None:
+        how = "measured" if plan.speed is not None else "at least"
+        there = "" if plan.machine_memory is None else f", of {words.size(plan.machine_memory)}"
+        yield "memory", f"{words.size(plan.memory)}, {how}{there}"
     steps = f"{plan.steps_per_epoch:,} steps an epoch"
     if plan.total_steps is not None:
         steps += f", {plan.total_steps:,} in all"

@@ -26,13 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn.errors import CharnnError, ConfigError, DivergenceError, WorkerError, printable
+from charnn.system import BLAS_THREADS, STOP_SIGNALS
 
 Array = npt.NDArray[Any]
 
 MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
 """Where the launchers of MPICH and Open MPI leave the number of ranks."""
-
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 WORKER = "charnn worker"
 """How the started processes are called."""
@@ -50,9 +49,6 @@ FORWARDING = 0.3
 
 HERE = b"\0"
 """What a worker says at each meeting; anything else is why it cannot go on."""
-
-ANSWERED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that rank 0 answers for all."""
 
 
 class Team:
@@ -284,16 +280,24 @@ def _for_workers() -> Iterator[None]:
 
     Blocked signals stay blocked in a new process; here they arrive a moment later.
     """
-    resource_tracker.ensure_running()  # multiprocessing would unblock the signals as it starts this one
     unset = [name for name in BLAS_THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ANSWERED)
+    try:
+        with _stop_signals_blocked() if hasattr(signal, "pthread_sigmask") else contextlib.nullcontext():
+            yield
+    finally:
+        for name in unset:
+            del os.environ[name]
+
+
+@contextlib.contextmanager
+def _stop_signals_blocked() -> Iterator[None]:
+    resource_tracker.ensure_running()  # multiprocessing would unblock the signals as it starts this one
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for name in unset:
-            del os.environ[name]
 
 
 def _join(

@@ -98,7 +98,7 @@ DEFECTS = {
     ),
     "the lock is not taken": (
         "storage/folder.py",
-        "        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "        _flock(file, exclusive=True)\n",
         "        pass\n",
         "second_trainer or many_that_make",
     ),
