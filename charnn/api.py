@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charnn.config import Config, Setting, cell_names, flat_settings, resolve
+from charnn.config import Config, Setting, flat_settings, resolve
+from charnn.defaults import ALTERNATIVES, GRADIENT_POSITIONS, GRADIENT_SEED, GRADIENT_STEPS, NEURON_CHARACTERS
 from charnn.errors import CheckpointError, ConfigError
 from charnn.insight import compare as comparisons
 from charnn.insight.compare import Standing
 from charnn.insight.flow import Flow, clipped_share, measure_flow
-from charnn.insight.gradients import POSITIONS, STEPS
-from charnn.insight.memory import ORDERS, TEXT_LIMIT, Memory, measure_memory
-from charnn.insight.neurons import CHARACTERS, Neurons, measure_neurons
+from charnn.insight.memory import ORDERS, POSITIONS, TEXT_LIMIT, Memory, longest_context, measure_memory
+from charnn.insight.neurons import Neurons, measure_neurons
 from charnn.insight.reading import streams_for
 from charnn.insight.score import Scored, Scorer
 from charnn.insight.texts import Text, count_ngrams, open_text, own_text
@@ -109,7 +109,7 @@ class Run:
         _, pieces = generate(self.model, self.vocabulary, prompt, Sampling(**settings), seed)
         return (text for _, text in pieces)
 
-    def score(self, text: str, *, alternatives: int = 0) -> Score:
+    def score(self, text: str, *, alternatives: int = ALTERNATIVES) -> Score:
         """The surprise at every character of ``text``, read from a cold state, as after a line end.
 
         Texts of 100,000 tokens and more are read in parallel streams, each warmed up on the 512 tokens before it.
@@ -123,9 +123,10 @@ class Run:
         characters = np.array(list(self.vocabulary.characters))
         return Score(text, scored.nats[:, 0], scored.kinds, characters[scored.expected], scored.probabilities)
 
-    def memory(self, text: str | None = None, *, longest: int = 256, positions: int = 2000) -> Memory:
+    def memory(self, text: str | None = None, *, longest: int | None = None, positions: int = POSITIONS) -> Memory:
         """The loss as a function of how many characters of context are given, on ``text`` or the validation text.
 
+        Contexts go up to ``longest`` characters, by default four times those of a training step, within 256 and 1024.
         N-grams stand beside it where the run keeps its own text. Raises CorpusError for a text too short.
         """
         with self._material(text) as material:
@@ -139,12 +140,17 @@ class Run:
                 material.head(TEXT_LIMIT),
                 context=material.context,
                 ngrams=ngrams,
-                longest=longest,
+                longest=longest or longest_context(self.config.training.seq_length),
                 positions=positions,
             )
 
     def gradients(
-        self, text: str | None = None, *, steps: int = STEPS, positions: int = POSITIONS, seed: int = 0
+        self,
+        text: str | None = None,
+        *,
+        steps: int = GRADIENT_STEPS,
+        positions: int = GRADIENT_POSITIONS,
+        seed: int = GRADIENT_SEED,
     ) -> Flow:
         """How the gradient of a loss shrinks or grows with every step back, on ``text`` or the validation text.
 
@@ -155,7 +161,9 @@ class Run:
         options = {"steps": steps, "positions": positions, "seed": seed}
         return measure_flow(str(self.path), self.model, ids, clipped=clipped, **options)
 
-    def neurons(self, text: str | None = None, *, since: Sequence[str] = (), characters: int = CHARACTERS) -> Neurons:
+    def neurons(
+        self, text: str | None = None, *, since: Sequence[str] = (), characters: int = NEURON_CHARACTERS
+    ) -> Neurons:
         """Which units tell what about ``text``, or the validation text, with what chance can do beside it.
 
         Raises CorpusError for a text of fewer than 100 characters.
@@ -227,9 +235,9 @@ def compare(
 ) -> list[Standing]:
     """Train several cells, by default all there are, with equally many parameters; what became of each of them.
 
-    ``options`` are those of ``train``, the same for all; one of steps, epochs and budget says how long each is trained.
-    ``parameters`` are 200,000 unless given. ``resume`` goes on with the comparison in a folder, or looks at it again.
-    Raises the errors of ``charnn.errors``.
+    ``options`` are those of ``train``, the same for all; one of steps, epochs and budget says how long each is trained,
+    five minutes unless given. ``parameters`` are 200,000 unless given. ``resume`` goes on with the comparison in a
+    folder, or looks at it again. Raises the errors of ``charnn.errors``.
     """
     if (corpus is None) == (resume is None):
         raise ConfigError("compare needs either a corpus or a comparison to resume")
@@ -243,7 +251,7 @@ def compare(
         sources = [corpus] if isinstance(corpus, str | PathLike) else list(corpus or [])
         target = None if out is None else Path(out)
         names = list(map(str, sources))
-        comparison = comparisons.begin(names, cells or cell_names(), parameters or 200_000, settings, target)
+        comparison = comparisons.begin(names, cells or (), parameters, settings, target)
     for cell in comparison.cells:
         if not comparison.is_finished(cell):
             with comparison.open(cell) as run:

@@ -16,22 +16,23 @@ PACKAGE = Path(__file__).parent.parent / "charnn"
 
 MAY_IMPORT = {
     "errors": "",
+    "defaults": "",
     "system": "",
     "config": "errors",
     "storage": "errors",
     "baseline": "errors system",
     "text": "storage errors",
     "network": "config errors",
-    "sampling": "text network errors",
+    "sampling": "text network errors defaults",
     "runs": "text network storage baseline config errors",
     "training": "runs text network storage errors system",
-    "insight": "runs text network baseline storage config errors",
+    "insight": "runs text network baseline storage config errors defaults",
     "planning": "training runs text network config errors system",
     "benchmark": "training runs sampling text network config errors system",
-    "api": "insight training runs sampling text network config errors",
+    "api": "insight training runs sampling text network config errors defaults",
     "terminal": "benchmark planning insight training runs sampling text network baseline storage config errors",
     "cli": "terminal api benchmark planning insight training runs sampling text network baseline storage config "
-    "errors system",
+    "errors defaults system",
     "__init__": "api sampling errors",
     "__main__": "cli system",
 }
@@ -47,7 +48,7 @@ HOMES = {
 }
 """Packages with one place; NumPy has its own rule, and any other package has none."""
 
-WITHOUT_NUMPY = {"__init__", "__main__", "errors", "system", "config", "cli"}
+WITHOUT_NUMPY = {"__init__", "__main__", "errors", "defaults", "system", "config", "cli"}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 

@@ -14,6 +14,7 @@ from charnn.cli.options import ExamplesFirst
 from charnn.cli.showing import train_visibly
 from charnn.cli.signals import Stopped, StopSignals
 from charnn.config import KEYS, Setting, cell_names, parse_assignment
+from charnn.defaults import COMPARE_BUDGET, COMPARE_PARAMETERS
 from charnn.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -30,8 +31,13 @@ Examples:
 @click.command("compare", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("corpus", nargs=-1, type=click.Path())
 @click.option("--cell", "cells", multiple=True, type=click.Choice(cell_names()), help="A contestant.  [default: all]")
-@click.option("--parameters", type=click.IntRange(1), default=200_000, show_default=True, help="Of each network.")
-@click.option("--budget", metavar="TIME", help="Training time of each.  [default: 5m]")
+@click.option(
+    "--parameters",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"Parameters of each network.  [default: {COMPARE_PARAMETERS:,}]",
+)
+@click.option("--budget", metavar="TIME", help=f"Training time of each.  [default: {COMPARE_BUDGET}]")
 @click.option("--steps", metavar="N", help="Updates of each, instead of a time.")
 @click.option("--seed", metavar="N", help="Seed of weights and offsets, the same for all.")
 @click.option("--workers", metavar="N", help="Processes that share the work of each training.")
@@ -43,7 +49,7 @@ Examples:
 def command(
     corpus: tuple[str, ...],
     cells: tuple[str, ...],
-    parameters: int,
+    parameters: int | None,
     budget: str | None,
     steps: str | None,
     seed: str | None,
@@ -63,17 +69,15 @@ def command(
     given = {"budget": budget, "steps": steps, "seed": seed, "workers": workers}
     flags = {KEYS[key]: Setting(value, f"--{key}") for key, value in given.items() if value is not None}
     if resume is not None:
-        if corpus or cells or flags or assignments or out:
+        if corpus or cells or parameters or flags or assignments or out:
             raise ConfigError("--resume goes alone: everything else is as it was", f"charnn compare --resume {resume}")
         comparison = compare.reopen(Path(resume))
     else:
         if not corpus:
             raise ConfigError("no text to train on", "charnn compare TEXT, or charnn compare --resume FOLDER")
         settings = {name: one for text in assignments for name, one in parse_assignment(text).items()} | flags
-        if not {KEYS[key] for key in ("budget", "steps", "epochs")} & settings.keys():
-            settings[KEYS["budget"]] = Setting("5m", "default")
         target = None if out is None else Path(out)
-        comparison = compare.begin(corpus, cells or cell_names(), parameters, settings, target)
+        comparison = compare.begin(corpus, cells, parameters, settings, target)
     with StopSignals() as signals:
         for cell in comparison.cells:
             if not comparison.is_finished(cell) and not signals():

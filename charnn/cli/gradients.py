@@ -12,15 +12,13 @@ import click
 from charnn.cli import tell
 from charnn.cli.options import ExamplesFirst, complete_runs
 from charnn.config import cell_names
+from charnn.defaults import GRADIENT_POSITIONS, GRADIENT_SEED, GRADIENT_STEPS
 from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charnn.insight.flow import Flow
     from charnn.insight.reading import Ids
     from charnn.network.model import CharRNN
-
-LIMIT = 200_000
-"""Characters of a text that positions are drawn from."""
 
 EPILOG = """\b
 Examples:
@@ -37,10 +35,20 @@ Examples:
 @click.option("--scale", "scales", multiple=True, type=float, metavar="X", help="Factor on fresh recurrent weights.")
 @click.option("--hidden", type=click.IntRange(1), default=128, show_default=True, help="Units of fresh cells.")
 @click.option("--layers", type=click.IntRange(1), default=1, show_default=True, help="Layers of fresh cells.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of weights and positions.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=GRADIENT_SEED, show_default=True, help="Seed of weights and positions."
+)
 @click.option("--text", "file", metavar="FILE", help="What is read.  [default: validation text; random characters]")
-@click.option("--steps", type=click.IntRange(2, 5000), default=256, show_default=True, help="How far to go back.")
-@click.option("--positions", type=click.IntRange(1), default=128, show_default=True, help="Losses to average over.")
+@click.option(
+    "--steps", type=click.IntRange(2, 5000), default=GRADIENT_STEPS, show_default=True, help="How far to go back."
+)
+@click.option(
+    "--positions",
+    type=click.IntRange(1),
+    default=GRADIENT_POSITIONS,
+    show_default=True,
+    help="Losses to average over.",
+)
 @click.option("--best", is_flag=True, help="The checkpoints of the lowest validation loss instead of the newest.")
 @click.option("--json", "as_json", is_flag=True, help="A list of objects, one a network.")
 @click.option("--tsv", "as_tsv", is_flag=True, help="A table with a row for each step back.")
@@ -64,6 +72,7 @@ def command(
     Runs read their validation text, or FILE; fresh cells read FILE, else the first run's text, else random characters.
     """
     from charnn.insight.flow import fresh_networks, measure_flow, plain_text, random_text
+    from charnn.insight.memory import TEXT_LIMIT
 
     if not run and not cells:
         raise ConfigError("nothing to look at", "name runs, or cells: charnn gradients --cell vanilla --cell lstm")
@@ -79,7 +88,7 @@ def command(
         texts.append((ids, model.shape.vocabulary_size))
         flows.append(measure_flow(path, model, ids, clipped=clipped, **options))
     if fresh:
-        ids, size = texts[0] if texts else plain_text(file, LIMIT) if file else random_text(LIMIT, seed)
+        ids, size = texts[0] if texts else plain_text(file, TEXT_LIMIT) if file else random_text(TEXT_LIMIT, seed)
         flows += [measure_flow(one.label, one.model(size), ids, **options) for one in fresh]
     if as_json:
         print(json.dumps([flow.to_json() for flow in flows], indent=2))
@@ -94,12 +103,13 @@ def command(
 def open_run(path: str, file: str | None, best: bool) -> tuple[CharRNN, Ids, float | None]:
     """A run's model, what it reads, and the share of its training steps that were clipped."""
     from charnn.insight.flow import clipped_share
+    from charnn.insight.memory import TEXT_LIMIT
     from charnn.insight.texts import open_text
     from charnn.runs.snapshot import load_snapshot
 
     loaded = load_snapshot(Path(path), lambda message: tell(f"Warning: {message}"), best)
     with open_text(loaded, file) as text:
-        return loaded.model, text.head(LIMIT), clipped_share(loaded)
+        return loaded.model, text.head(TEXT_LIMIT), clipped_share(loaded)
 
 
 def print_tsv(flows: list[Flow]) -> None:

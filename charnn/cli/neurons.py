@@ -10,6 +10,7 @@ import click
 
 from charnn.cli import tell
 from charnn.cli.options import ExamplesFirst, complete_runs
+from charnn.defaults import NEURON_CHARACTERS
 from charnn.errors import ConfigError, StorageError, printable
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ Examples:
 @click.option(
     "--characters",
     type=click.IntRange(100),
-    default=50_000,
+    default=NEURON_CHARACTERS,
     show_default=True,
     metavar="N",
     help="How much of the text to read.",

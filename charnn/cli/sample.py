@@ -13,6 +13,7 @@ import click
 
 from charnn.cli import tell
 from charnn.cli.options import ExamplesFirst, complete_runs
+from charnn.defaults import SAMPLE_LENGTH, TEMPERATURE
 from charnn.errors import CorpusError, StorageError, UnknownCharacters, printable
 
 SEPARATOR = "-" * 20
@@ -30,8 +31,10 @@ Examples:
 
 @click.command("sample", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", required=False, shell_complete=complete_runs)
-@click.option("-t", "--temperature", type=float, default=1.0, show_default=True, help="0: always the likeliest.")
-@click.option("-n", "--length", type=int, default=500, show_default=True, help="Characters to generate.")
+@click.option(
+    "-t", "--temperature", type=float, default=TEMPERATURE, show_default=True, help="0: always the likeliest."
+)
+@click.option("-n", "--length", type=int, default=SAMPLE_LENGTH, show_default=True, help="Characters to generate.")
 @click.option("-p", "--prompt", default="", metavar="TEXT", help="Text to go on from; @FILE, or - for standard input.")
 @click.option("--top-k", type=int, default=0, metavar="N", help="Only the N likeliest characters; 0: all.")
 @click.option("--top-p", type=float, default=1.0, metavar="P", help="Only the likeliest that reach probability P.")

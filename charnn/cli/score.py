@@ -11,6 +11,7 @@ import click
 
 from charnn.cli import tell
 from charnn.cli.options import ExamplesFirst, complete_runs
+from charnn.defaults import ALTERNATIVES
 from charnn.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ Examples:
 @click.option(
     "--alternatives",
     type=click.IntRange(0),
-    default=3,
+    default=ALTERNATIVES,
     show_default=True,
     metavar="K",
     help="What was expected instead, the K likeliest.",
@@ -200,7 +201,7 @@ def show_score(scorer: Scorer, text: Text, heading: str, worst: int, whole: bool
 
 def show_memory(loaded: Snapshot, text: Text, heading: str, as_json: bool, as_tsv: bool) -> None:
     """The loss by length of context, up to four times the training chunk."""
-    from charnn.insight.memory import LONGEST, ORDERS, TEXT_LIMIT, measure_memory
+    from charnn.insight.memory import ORDERS, TEXT_LIMIT, longest_context, measure_memory
 
     memory = measure_memory(
         loaded.model,
@@ -208,7 +209,7 @@ def show_memory(loaded: Snapshot, text: Text, heading: str, as_json: bool, as_ts
         text.head(TEXT_LIMIT),
         context=text.context,
         ngrams=ngrams_of(loaded, ORDERS),
-        longest=min(LONGEST, max(256, 4 * loaded.config.training.seq_length)),
+        longest=longest_context(loaded.config.training.seq_length),
     )
     if as_json:
         print(json.dumps(memory.to_json(), indent=2))

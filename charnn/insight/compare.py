@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charnn.config import Config, ModelConfig, Resolved, Setting, resolve
+from charnn.config import LENGTHS, Config, ModelConfig, Resolved, Setting, cell_names, resolve
+from charnn.defaults import COMPARE_BUDGET, COMPARE_PARAMETERS
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
 from charnn.insight.gradients import measure_reach
-from charnn.insight.memory import ORDERS, TEXT_LIMIT, measure_memory
+from charnn.insight.memory import ORDERS, TEXT_LIMIT, longest_context, measure_memory
 from charnn.insight.texts import count_ngrams, open_text, own_text
 from charnn.network.shape import parameter_count, shape_of
 from charnn.runs import opening
@@ -87,9 +88,15 @@ class Comparison:
 
 
 def begin(
-    corpora: Sequence[str], cells: Sequence[str], parameters: int, settings: Mapping[str, Setting], out: Path | None
+    corpora: Sequence[str],
+    cells: Sequence[str] = (),
+    parameters: int | None = None,
+    settings: Mapping[str, Setting] | None = None,
+    out: Path | None = None,
 ) -> Comparison:
     """Make a folder for a comparison: ``out``, or ``runs/<corpus>-compare-<n>``.
+
+    By default it is of all cells, each with ``COMPARE_PARAMETERS`` and trained for ``COMPARE_BUDGET``.
 
     Raises ConfigError for cells given twice, settings that make no sense, standard input as corpus (it can be read only
     once), and where no network is as small as ``parameters``; CorpusError.
@@ -98,10 +105,14 @@ def begin(
         raise ConfigError("a comparison reads its text once a cell, so it cannot be standard input", "name a file")
     if len(set(cells)) < len(cells):
         raise ConfigError(f"a cell is given twice: {', '.join(cells)}")
+    settings = dict(settings or {})
+    if not any(f"training.{length}" in settings for length in LENGTHS):
+        settings["training.budget"] = Setting(COMPARE_BUDGET, "default")
     config = resolve(settings).config
     size = vocabulary_size(corpora, config)
+    models = {cell: dataclasses.replace(config.model, cell=cell) for cell in cells or cell_names()}
     hidden = {
-        cell: fitting_hidden_size(dataclasses.replace(config.model, cell=cell), size, parameters) for cell in cells
+        cell: fitting_hidden_size(model, size, parameters or COMPARE_PARAMETERS) for cell, model in models.items()
     }
     texts = {name: str(setting.value) for name, setting in settings.items()}
     absolute = tuple(str(Path(name).resolve()) for name in corpora)
@@ -218,7 +229,10 @@ def _insight(folder: Path) -> tuple[float | None, float | None]:
         with open_text(loaded, None) as text:
             ids, context = text.head(TEXT_LIMIT), text.context
         ngrams = count_ngrams(loaded, own_text(loaded), ORDERS)
-        memory = measure_memory(loaded.model, loaded.vocabulary.start, ids, context=context, ngrams=ngrams)
+        longest = longest_context(loaded.config.training.seq_length)
+        memory = measure_memory(
+            loaded.model, loaded.vocabulary.start, ids, context=context, ngrams=ngrams, longest=longest
+        )
         reach = measure_reach(loaded.model, ids, steps=STEPS, positions=POSITIONS)
     except CorpusError:
         return None, None

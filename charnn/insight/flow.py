@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from charnn.defaults import GRADIENT_POSITIONS, GRADIENT_SEED, GRADIENT_STEPS
 from charnn.errors import ConfigError, printable
-from charnn.insight.gradients import POSITIONS, STEPS, Reach, measure_reach
+from charnn.insight.gradients import Reach, measure_reach
 from charnn.insight.jacobians import Jacobians, measure_jacobians
 from charnn.insight.reading import Ids
 from charnn.network.cells import find_cell
@@ -97,9 +98,9 @@ def measure_flow(
     model: CharRNN,
     text: Ids,
     *,
-    steps: int = STEPS,
-    positions: int = POSITIONS,
-    seed: int = 0,
+    steps: int = GRADIENT_STEPS,
+    positions: int = GRADIENT_POSITIONS,
+    seed: int = GRADIENT_SEED,
     clipped: float | None = None,
 ) -> Flow:
     """Reach and Jacobians of a model on ``text`` (N,). Raises CorpusError for a text too short."""

@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from charnn.defaults import GRADIENT_POSITIONS, GRADIENT_SEED, GRADIENT_STEPS
 from charnn.errors import CorpusError
 from charnn.insight.reading import Ids
 from charnn.network.cells import Array
@@ -34,8 +35,6 @@ from charnn.network.workspace import Workspace
 Floats = npt.NDArray[np.float64]
 Path = Literal["all", "elementwise", "product"]
 
-STEPS = 256
-POSITIONS = 128
 WARM_UP = 256
 """Characters read before a window, so that its first state is one that really occurs."""
 
@@ -126,7 +125,14 @@ def in_double_precision(model: CharRNN) -> CharRNN:
     return double
 
 
-def measure_reach(model: CharRNN, text: Ids, *, steps: int = STEPS, positions: int = POSITIONS, seed: int = 0) -> Reach:
+def measure_reach(
+    model: CharRNN,
+    text: Ids,
+    *,
+    steps: int = GRADIENT_STEPS,
+    positions: int = GRADIENT_POSITIONS,
+    seed: int = GRADIENT_SEED,
+) -> Reach:
     """Follow the losses at ``positions`` characters of ``text`` (N,), drawn by ``seed``, ``steps`` back.
 
     Raises CorpusError for a text of fewer than ``steps`` + 2 characters.

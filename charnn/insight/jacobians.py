@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charnn.defaults import GRADIENT_SEED
 from charnn.insight.gradients import Floats, in_double_precision, warm_carry, window_ends
 from charnn.insight.reading import Ids
 from charnn.network.cells import Array, Views
@@ -55,7 +56,7 @@ def _typical(values: Floats) -> float:
         return float(np.exp(np.log(values).mean(axis=1)).max())
 
 
-def measure_jacobians(model: CharRNN, text: Ids, *, positions: int = POSITIONS, seed: int = 0) -> Jacobians:
+def measure_jacobians(model: CharRNN, text: Ids, *, positions: int = POSITIONS, seed: int = GRADIENT_SEED) -> Jacobians:
     """Look at steps of ``text`` (N,) at ``positions`` places drawn by ``seed``; at fewer where the state is large."""
     model = in_double_precision(model)
     size = len(model.cell.state) * model.shape.hidden_size

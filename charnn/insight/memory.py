@@ -135,6 +135,11 @@ def measure_memory(
     )
 
 
+def longest_context(seq_length: int) -> int:
+    """The longest context worth trying on a model that was trained on chunks of ``seq_length`` characters."""
+    return min(LONGEST, max(256, 4 * seq_length))
+
+
 def cold_surprise(model: CharRNN, text: Ids, at: npt.NDArray[np.int64], k: int) -> Nats:
     """The surprise at the characters at ``at`` (P,) of a model that starts from zeros ``k`` characters before: (P,)."""
     nats = np.empty(len(at))

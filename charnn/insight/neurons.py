@@ -26,7 +26,6 @@ from charnn.network.cells import Array
 from charnn.network.model import CharRNN
 from charnn.text.vocabulary import Vocabulary
 
-CHARACTERS = 50_000
 SHIFTS = 100
 LEFT, RIGHT = 0.1, 0.9
 ROWS = 2048

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from charnn.defaults import SAMPLE_LENGTH, TEMPERATURE
 from charnn.errors import CheckpointError, ConfigError
 from charnn.network.cells import Array
 from charnn.network.model import Carry, CharRNN
@@ -40,8 +41,8 @@ class Sampling:
     sampling, Holtzman et al. 2020), ``min_p`` those at least p times as likely as the likeliest (Nguyen et al. 2024).
     """
 
-    length: int = 500
-    temperature: float = 1.0
+    length: int = SAMPLE_LENGTH
+    temperature: float = TEMPERATURE
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
