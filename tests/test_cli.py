@@ -251,9 +251,39 @@ def test_a_bug_is_1_and_an_interrupt_130(capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setattr("charnn.runs.snapshot.load_snapshot", raising(ZeroDivisionError("\x1b[2J")))
     err = fails(capsys, 1, "sample", "run")
     assert "a bug in charnn: ZeroDivisionError" in err and "CHARNN_DEBUG=1" in err and "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (2, ["trian"]),
+        (2, ["train", "text.txt", "--hidden", "many"]),
+        (3, ["train", "missing.txt"]),
+        (4, ["sample", "runs/missing"]),
+        (6, ["train", "text.txt", "--out", "missing/run"]),
+        (0, ["--help"]),
+    ],
+)
+def test_debugging_adds_a_traceback_and_keeps_the_code(
+    at_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: int, words: list[str]
+) -> None:
+    assert cli.run(words) == code
+    plain = capsys.readouterr().err
     monkeypatch.setenv("CHARNN_DEBUG", "1")
-    with pytest.raises(ZeroDivisionError):
-        cli.run(["sample", "run"])
+    assert cli.run(words) == code
+    err = capsys.readouterr().err
+    assert err.endswith(plain) and ("Traceback (most recent call last)" in err) is (code != 0)
+
+
+def test_debugging_shows_where_a_bug_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*arguments: object) -> None:
+        raise ZeroDivisionError("\x1b[2J")
+
+    monkeypatch.setattr("charnn.runs.snapshot.load_snapshot", break_down)
+    monkeypatch.setenv("CHARNN_DEBUG", "1")
+    assert cli.run(["sample", "run"]) == 1
+    err = capsys.readouterr().err
+    assert "in break_down" in err and "\x1b" not in err
 
 
 def test_every_error_has_its_own_exit_code() -> None:

@@ -53,6 +53,16 @@ def test_words_are_completed(words: list[str], expected: list[str]) -> None:
     assert complete(*words) == expected
 
 
+@pytest.mark.parametrize(
+    "name", ["two\nlines", "\x1b[31mred", "\x1b]0;title\x07", "\u202eleft", "\x9bC1", "\u2028line"]
+)
+def test_a_name_that_would_act_on_the_terminal_or_be_two_is_not_completed(name: str) -> None:
+    Path(f"runs/{name}/checkpoints").mkdir(parents=True)
+    Path(f"configs/{name}.yaml").touch()
+    assert complete("sample", "runs/") == ["runs/hamlet-lstm-1"]
+    assert complete("train", "--config", "configs/") == ["configs/small.yaml"]
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_there_is_a_script_for_each_shell(shell: str) -> None:
     result = CliRunner().invoke(main, ["completion", shell])

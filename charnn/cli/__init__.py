@@ -12,6 +12,7 @@ import importlib
 import io
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -119,8 +120,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except Exception as error:
-        if os.environ.get("CHARNN_DEBUG") == "1":
-            raise
+        if os.environ.get("CHARNN_DEBUG") == "1" and not isinstance(error, click.exceptions.Exit):
+            tell(traceback.format_exc().rstrip())
         return _report(error)
     except KeyboardInterrupt:
         return 130

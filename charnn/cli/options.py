@@ -128,18 +128,22 @@ def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: st
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
     """Runs under runs/ for the shell, then any path."""
-    from click.shell_completion import CompletionItem
-
-    folders = sorted(Path("runs").glob("*/checkpoints")) if Path("runs").is_dir() else []
-    names = [str(folder.parent) for folder in folders]
-    matches: list[Any] = [CompletionItem(name) for name in names if name.startswith(incomplete)]
-    return matches or [CompletionItem(incomplete, type="file")]
+    names = sorted(str(folder.parent) for folder in Path("runs").glob("*/checkpoints"))
+    return _names_or_files(names, incomplete)
 
 
 def complete_presets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
     """The presets in configs/ for the shell, then any path."""
+    names = sorted(str(path) for path in Path("configs").glob("*.yaml"))
+    return _names_or_files(names, incomplete)
+
+
+def _names_or_files(names: list[str], incomplete: str) -> list[Any]:
+    """The names that begin so, or any path where there is none.
+
+    A name with a line end would be two to the shell, and one with a control character would act on the terminal.
+    """
     from click.shell_completion import CompletionItem
 
-    names = sorted(str(path) for path in Path("configs").glob("*.yaml"))
-    matches: list[Any] = [CompletionItem(name) for name in names if name.startswith(incomplete)]
-    return matches or [CompletionItem(incomplete, type="file")]
+    safe = [name for name in _starting(names, incomplete) if name.isprintable()]
+    return [CompletionItem(name) for name in safe] or [CompletionItem(incomplete, type="file")]

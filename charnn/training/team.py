@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing import current_process, get_context, resource_tracker
 from multiprocessing.connection import Connection
@@ -310,7 +311,7 @@ def _join(
         pass  # rank 0 is gone
     except Exception as error:
         if os.environ.get("CHARNN_DEBUG") == "1":
-            raise
+            traceback.print_exc()
         what = error.message if isinstance(error, CharnnError) else f"{type(error).__name__} {error}"
         with contextlib.suppress(OSError):
             peer.send_bytes(printable(what)[:1000].encode())
