@@ -1,38 +1,34 @@
-"""What the user asked for: defaults, then a YAML file, then flags enter; one frozen, checked ``Config`` leaves.
+"""What the user asked for enters, layer by layer (a file, then flags); one frozen, checked ``Config`` leaves.
 
-Every option is a field below, with its help, type and range. Unknown keys, wrong types and values out of range are
-errors that name the place and the nearest valid key. A file is plain data: sections of scalars, nothing else.
+Every option is a field below, with its help, type and range. Unknown keys, wrong types, values out of range and options
+without effect are errors that name the place and, where there is one, the nearest valid key.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-import operator
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charnn.errors import ConfigError, StorageError, printable
+from charnn.errors import ConfigError, printable
+from charnn.option import convert, nearest, option
 
-MAX_FILE_SIZE = 64 * 1024
-"""A configuration is a page of text; anything larger is a mistake."""
-
-SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+OPTIMIZERS = {
+    "sgd": ("momentum",),
+    "rmsprop": ("smoothing", "epsilon"),
+    "adagrad": ("epsilon",),
+    "adam": ("beta1", "beta2", "epsilon"),
+}
+"""Every update rule with the options that it takes; ``charnn/network/optimizers.py`` has a class of its name."""
 
 
 def cell_names() -> tuple[str, ...]:
     """The cells there are: every file in ``charnn/network/cells`` but the base."""
     files = (Path(__file__).parent / "network" / "cells").glob("*.py")
     return tuple(sorted({file.stem for file in files} - {"__init__", "base"}))
-
-
-def option(default: Any, help: str, **limits: Any) -> Any:
-    """A field with its help and its limits: choices, low, high (inclusive), above, below (exclusive), auto."""
-    return field(default=default, metadata={"help": help, **limits})
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,10 @@ class ModelConfig:
     layers: int = option(2, "recurrent layers", low=1, high=64)
     hidden_size: int = option(128, "units a layer", low=1, high=65536)
     embedding_size: int = option(0, "columns of the character embedding; 0: one-hot", low=0, high=65536)
-    forget_bias: float = option(1.0, "lstm: where the bias of the forget gate starts", low=-100, high=100)
+    forget_bias: float = option(1.0, "lstm: initial bias of the forget gate", low=-100, high=100)
     chrono: int = option(
         0,
-        "gru, lstm: how many characters the units remember at first, each its own part of it; 0: few",
+        "gru, lstm: chrono initialisation, memories of up to so many characters at the start; 0: off",
         low=0,
         high=10**9,
     )
@@ -77,9 +73,9 @@ class ModelConfig:
 class OptimizationConfig:
     """How gradients change the weights."""
 
-    optimizer: str = option("adam", "update rule", choices=("sgd", "rmsprop", "adagrad", "adam"))
-    learning_rate: float = option(2e-3, "learning rate at its highest", above=0, high=1000)
-    schedule: str = option("cosine", "learning rate over time", choices=("constant", "exponential", "cosine"))
+    optimizer: str = option("adam", "update rule", choices=tuple(OPTIMIZERS))
+    learning_rate: float = option(2e-3, "peak learning rate", above=0, high=1000)
+    schedule: str = option("cosine", "learning-rate schedule", choices=("constant", "exponential", "cosine"))
     warmup_steps: int = option(100, "steps of linear warm-up, at most a tenth of all", low=0, high=10**9)
     decay_after: int = option(10, "exponential: epochs before the first decay", low=0, high=10**9)
     decay_every: int = option(1, "exponential: epochs between decays", low=1, high=10**9)
@@ -90,19 +86,19 @@ class OptimizationConfig:
     beta2: float = option(0.999, "adam: decay of the mean square", low=0, below=1)
     epsilon: float = option(1e-8, "adam, rmsprop, adagrad: added to the root mean square", above=0, high=1)
     weight_decay: float = option(0.0, "decoupled weight decay, times the learning rate", low=0, high=100)
-    clip_norm: float = option(5.0, "largest norm of the whole gradient; 0: no limit", low=0, high=1e9)
-    clip_value: float = option(0.0, "largest absolute value in the gradient; 0: no limit", low=0, high=1e9)
+    clip_norm: float = option(5.0, "gradient clipping: largest norm of all together; 0: none", low=0, high=1e9)
+    clip_value: float = option(0.0, "gradient clipping: largest absolute value of each; 0: none", low=0, high=1e9)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """How long, in what pieces, and what is written when."""
 
-    seq_length: int = option(64, "characters a stream advances per step: the reach of the gradient", low=1, high=10**9)
-    batch_size: int = option(32, "streams read in parallel", low=1, high=10**6)
+    seq_length: int = option(64, "characters per stream and step: how far gradients reach back", low=1, high=10**9)
+    batch_size: int = option(32, "parallel streams: the size of a mini-batch", low=1, high=10**6)
     budget: float | None = option(
         None,
-        "wall-clock time to train at most: 90s, 10m, 2h; 5m where nothing says how long",
+        "time to train for at most: 90s, 10m, 2h; 5m unless epochs or steps are given",
         above=0,
         high=10**9,
         duration=True,
@@ -112,7 +108,7 @@ class TrainingConfig:
     enough_epochs: float | None = option(
         None, "with a budget: passes after which the text is learned, and training ends", above=0, high=10**9, auto=True
     )
-    seed: int = option(1, "seed of weights, offsets and dropout", low=0, high=2**63 - 1)
+    seed: int = option(1, "seed of initial weights, stream offsets and dropout", low=0, high=2**63 - 1)
     workers: int | None = option(None, "processes that share the work", low=1, high=1024, auto=True)
     validate_every: int | None = option(None, "steps between validations", low=1, high=10**12, auto=True)
     checkpoint_every: int | None = option(None, "steps between checkpoints", low=1, high=10**12, auto=True)
@@ -137,7 +133,7 @@ DEFAULT_EPOCHS = 20.0
 
 @dataclass(frozen=True)
 class Config:
-    """The resolved configuration of a run. Option names are unique across the sections."""
+    """All options of a run. Their names are unique across the sections."""
 
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -210,120 +206,64 @@ def resolve(*layers: Mapping[str, Setting], fixed: bool = False) -> Resolved:
     A layer that says how long to train (epochs, steps or budget) replaces what an earlier one said of it. Raises
     ConfigError for an unknown key, a wrong type, a value out of range, or a combination that makes no sense.
     """
-    chosen: dict[str, tuple[Any, str]] = {}
+    chosen: dict[str, Setting] = {}
     for layer in layers:
-        lengths = [name for name in layer if name.partition(".")[2] in LENGTHS]
-        if len(lengths) > 1:
-            names = " and ".join(name.partition(".")[2] for name in lengths)
-            raise ConfigError(f"{layer[lengths[0]].origin}: {names} exclude each other", "give one of them")
-        if lengths:
-            chosen = {name: value for name, value in chosen.items() if name.partition(".")[2] not in LENGTHS}
-        for name, setting in layer.items():
-            chosen[name] = (coerce(name, setting), setting.origin)
-    if not any(f"training.{name}" in chosen for name in LENGTHS):
-        length = ("epochs", DEFAULT_EPOCHS) if fixed else ("budget", DEFAULT_BUDGET)
-        chosen[f"training.{length[0]}"] = (length[1], "default")
-    sections = {}
-    for section, kind in SECTIONS.items():
-        values = {name.partition(".")[2]: v for name, (v, _) in chosen.items() if name.startswith(f"{section}.")}
-        sections[section] = kind(**values)
-    config = Config(**sections)
-    origins = {name: chosen[name][1] if name in chosen else "default" for name in OPTIONS}
-    _check_combinations(config, origins)
+        if _lengths_in(layer):
+            chosen = {name: setting for name, setting in chosen.items() if not _is_length(name)}
+        chosen |= {name: Setting(coerce(name, setting), setting.origin) for name, setting in layer.items()}
+    if not _lengths_in(chosen):
+        key, length = ("epochs", DEFAULT_EPOCHS) if fixed else ("budget", DEFAULT_BUDGET)
+        chosen[KEYS[key]] = Setting(length, "default")
+    values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for name, setting in chosen.items():
+        section, _, key = name.partition(".")
+        values[section][key] = setting.value
+    config = Config(**{section: kind(**values[section]) for section, kind in SECTIONS.items()})
+    origins = {name: chosen[name].origin if name in chosen else "default" for name in OPTIONS}
+    check_combinations(config, origins)
     return Resolved(config, origins, fixed)
+
+
+def _lengths_in(layer: Mapping[str, Setting]) -> list[str]:
+    """What a layer says of how long to train. Raises ConfigError where it says so in two ways."""
+    lengths = [name for name in layer if _is_length(name)]
+    if len(lengths) > 1:
+        names = " and ".join(name.partition(".")[2] for name in lengths)
+        raise ConfigError(f"{layer[lengths[0]].origin}: {names} cannot be combined", "give one of them")
+    return lengths
+
+
+def _is_length(name: str) -> bool:
+    return name.partition(".")[2] in LENGTHS
 
 
 def coerce(name: str, setting: Setting) -> Any:
     """The value of option ``section.key`` in its type, checked against its limits. Raises ConfigError."""
-    where = printable(setting.origin)
     if name not in OPTIONS:
-        raise ConfigError(f"{where}: unknown key {printable(name)[:80]}", _nearest_option(name))
-    spec = OPTIONS[name]
-    limits, value = spec.metadata, setting.value
-    shown = f"{where}: {name.partition('.')[2]}"
-    if limits.get("auto") and str(value) == "auto":
-        return None
-    if limits.get("duration"):
-        value = _seconds(value, shown)
-    if "int" in str(spec.type):
-        value = _integer(value, shown)
-    elif "float" in str(spec.type):
-        value = _number(value, shown)
-    elif not isinstance(value, str):
-        raise ConfigError(f"{shown} must be text, not {printable(repr(value))[:80]}")
-    if choices := limits.get("choices"):
-        _check_choice(value, choices() if callable(choices) else choices, shown)
-    else:
-        _check_range(value, limits, shown)
-    return value
+        where = printable(setting.origin)
+        raise ConfigError(f"{where}: unknown key {printable(name)[:80]}", nearest_option(name))
+    return convert(OPTIONS[name], setting.value, setting.origin)
 
 
-def _integer(value: Any, shown: str) -> int:
-    number = _number(value, shown, "a whole number")
-    if number != int(number):
-        raise ConfigError(f"{shown} must be a whole number, not {value}")
-    return int(number) if isinstance(value, float) or re.search("[.eE]", str(value)) else int(value)
-
-
-def _number(value: Any, shown: str, what: str = "a number") -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ConfigError(f"{shown} must be {what}, not {printable(repr(value))[:80]}")
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or "_" in str(value):
-        raise ConfigError(f"{shown} must be {what}, not {printable(str(value))[:80]}")
-    return number
-
-
-def _seconds(value: Any, shown: str) -> float:
-    text = str(value).strip()
-    unit = SECONDS.get(text[-1:])
-    number = text[:-1] if unit else text
-    if not re.fullmatch(r"(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", number):
-        raise ConfigError(f"{shown} must be a time such as 90s, 10m or 2h, not {printable(text)[:80]}")
-    return float(number) * (unit or 1.0)
-
-
-def _check_choice(value: str, choices: tuple[str, ...], shown: str) -> None:
-    if value not in choices:
-        raise ConfigError(
-            f"{shown} must be one of {', '.join(choices)}, not {printable(value)[:80]}", _nearest(value, choices)
-        )
-
-
-RANGE_TESTS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
-    "low": (operator.ge, "at least"),
-    "high": (operator.le, "at most"),
-    "above": (operator.gt, "above"),
-    "below": (operator.lt, "below"),
+EFFECTIVE_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    **{
+        key: ("optimizer", tuple(rule for rule, taken in OPTIMIZERS.items() if key in taken))
+        for keys in OPTIMIZERS.values()
+        for key in keys
+    },
+    "decay_after": ("schedule", ("exponential",)),
+    "decay_every": ("schedule", ("exponential",)),
+    "decay_rate": ("schedule", ("exponential",)),
+    "max_rollbacks": ("on_divergence", ("rollback",)),
 }
+"""Options that only have an effect with certain choices of another one."""
 
 
-def _check_range(value: Any, limits: Mapping[str, Any], shown: str) -> None:
-    for kind, (holds, words) in RANGE_TESTS.items():
-        if kind in limits and not holds(value, limits[kind]):
-            raise ConfigError(f"{shown} must be {words} {limits[kind]}, not {value}")
-
-
-def _check_combinations(config: Config, origins: Mapping[str, str]) -> None:
+def check_combinations(config: Config, origins: Mapping[str, str]) -> None:
     """Options that another choice leaves without effect are errors, so that none is accepted and ignored."""
-    only_for = {
-        "momentum": ("optimizer", ("sgd",)),
-        "smoothing": ("optimizer", ("rmsprop",)),
-        "beta1": ("optimizer", ("adam",)),
-        "beta2": ("optimizer", ("adam",)),
-        "epsilon": ("optimizer", ("adam", "rmsprop", "adagrad")),
-        "decay_after": ("schedule", ("exponential",)),
-        "decay_every": ("schedule", ("exponential",)),
-        "decay_rate": ("schedule", ("exponential",)),
-        "max_rollbacks": ("on_divergence", ("rollback",)),
-    }
     flat = {key: value for section in config.to_json().values() for key, value in section.items()}
-    for key, (chooser, users) in only_for.items():
-        default = OPTIONS[KEYS[key]].default
-        if flat[key] != default and flat[chooser] not in users:
+    for key, (chooser, users) in EFFECTIVE_WITH.items():
+        if flat[key] != OPTIONS[KEYS[key]].default and flat[chooser] not in users:
             raise ConfigError(
                 f"{printable(origins[KEYS[key]])}: {key} has no effect with {chooser} {flat[chooser]}",
                 f"leave {key} out, or choose {chooser} {' or '.join(users)}",
@@ -337,12 +277,19 @@ def _check_combinations(config: Config, origins: Mapping[str, str]) -> None:
         raise ConfigError("val_fraction and test_fraction leave nothing to train on", "their sum must stay below 1")
 
 
-def _nearest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"valid are: {', '.join(known)}"
+def check_fitted(config: Config) -> None:
+    """The same for options that depend on what may yet be fitted to the text: to be asked when that is done."""
+    workers, streams = config.training.workers or 1, config.training.batch_size
+    if workers > streams:
+        raise ConfigError(
+            f"{workers} workers cannot share {streams} parallel streams",
+            f"use at most {streams} workers, or a larger --batch-size",
+        )
+    if config.model.dropout_samples > 1 and not config.model.dropout:
+        raise ConfigError("dropout_samples has no effect with dropout 0", "leave it out, or choose a dropout above 0")
 
 
-def _nearest_option(name: str) -> str:
+def nearest_option(name: str) -> str:
     """For an unknown ``section.key``: the option of the same or nearly the same key, in whichever section it is."""
     section, _, key = name.rpartition(".")
     close = difflib.get_close_matches(key, list(KEYS), n=1, cutoff=0.5)
@@ -354,7 +301,7 @@ def flat_settings(values: Mapping[str, Any], origin: str = "keyword") -> dict[st
     """Settings from options by key alone, as the Python surface takes them. Raises ConfigError for an unknown key."""
     for key in values:
         if key not in KEYS:
-            raise ConfigError(f"unknown option {printable(key)}", _nearest(key, KEYS))
+            raise ConfigError(f"unknown option {printable(key)}", nearest(key, KEYS))
     return {KEYS[key]: Setting(value, f"{origin} {key}") for key, value in values.items()}
 
 
@@ -364,109 +311,3 @@ def parse_assignment(text: str) -> dict[str, Setting]:
     if not equals:
         raise ConfigError(f"--set {printable(text)}: expected section.key=value", "for example --set model.layers=3")
     return {name.strip(): Setting(value.strip(), f"--set {name.strip()}")}
-
-
-def read_file(path: Path) -> dict[str, Setting]:
-    """The settings in a YAML file of the form ``section:`` newline ``  key: value``.
-
-    Scalars are read as text and get their type from the option, so that 1e-3 is a number and ``no`` a word. Raises
-    ConfigError naming file, line and key for anything else: aliases, tags, lists, duplicates, other depths.
-    """
-    import yaml
-
-    text = _read_text(path)
-    shown = printable(str(path))
-    try:
-        return _settings_from_events(yaml.parse(text, yaml.SafeLoader), shown)
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise ConfigError(f"{shown}:{line}: not valid YAML: {error.reason}") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{shown}:{line}: not valid YAML: {printable(str(error.problem))}") from error
-
-
-def _read_text(path: Path) -> str:
-    shown = printable(str(path))
-    try:
-        if not path.is_file():
-            raise ConfigError(f"{shown}: no such configuration file", "the presets are in configs/ of charnn's source")
-        if path.stat().st_size > MAX_FILE_SIZE:
-            raise ConfigError(f"{shown}: larger than {MAX_FILE_SIZE // 1024} KB: not a configuration")
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{shown}: not UTF-8 at byte {error.start}") from error
-    except OSError as error:
-        raise StorageError(f"cannot read {shown}: {error.strerror}") from error
-
-
-def _settings_from_events(events: Iterable[Any], shown: str) -> dict[str, Setting]:
-    """Walk the parser's events: one document, a mapping of sections, each a mapping of scalars.
-
-    The first event out of place ends the walk, and with it the parser's work, which grows fast with nesting.
-    """
-    settings: dict[str, Setting] = {}
-    depth, documents = 0, 0
-    section = key = ""
-    sections: set[str] = set()
-    for event in events:
-        kind = type(event).__name__
-        line = event.start_mark.line + 1
-        place = f"{shown}:{line}"
-        if getattr(event, "anchor", None) or (getattr(event, "tag", None) is not None):
-            raise ConfigError(f"{place}: aliases, anchors and tags have no place in a configuration")
-        if kind == "DocumentStartEvent":
-            documents += 1
-            if documents > 1:
-                raise ConfigError(f"{place}: a second document; a configuration is one")
-        elif kind == "MappingStartEvent" and (depth == 0 or (depth == 1 and section)):
-            depth += 1
-        elif kind == "MappingEndEvent":
-            depth -= 1
-            section = ""
-        elif kind == "ScalarEvent" and depth == 1 and not section:
-            section = event.value
-            if section not in SECTIONS:
-                raise ConfigError(f"{place}: unknown section {printable(section)[:80]}", _nearest(section, SECTIONS))
-            if section in sections:
-                raise ConfigError(f"{place}: section {section} appears twice")
-            sections.add(section)
-        elif kind == "ScalarEvent" and depth == 1 and event.value == "":
-            section = ""  # a section without entries
-        elif kind == "ScalarEvent" and depth == 2 and not key:
-            key = f"{section}.{event.value}"
-            if key in settings:
-                raise ConfigError(f"{place}: {printable(key)} appears twice")
-            if key not in OPTIONS:
-                raise ConfigError(f"{place}: unknown key {printable(key)[:80]}", _nearest_option(key))
-        elif kind == "ScalarEvent" and depth == 2:
-            settings[key] = Setting(event.value, place)
-            coerce(key, settings[key])
-            key = ""
-        elif kind not in ("StreamStartEvent", "StreamEndEvent", "DocumentEndEvent") and not (
-            kind == "ScalarEvent" and depth == 0 and event.value == ""
-        ):
-            raise ConfigError(f"{place}: expected sections of simple values", "see configs/ for examples")
-    return settings
-
-
-def to_yaml(config: Config) -> str:
-    """The configuration as a file that ``read_file`` reads back to the same values."""
-    lines = ["# The resolved configuration of this run."]
-    for section, values in config.to_json().items():
-        lines.append(f"{section}:")
-        for key, value in values.items():
-            if value is None and not OPTIONS[f"{section}.{key}"].metadata.get("auto"):
-                continue
-            lines.append(f"  {key}: {_scalar(key, value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _scalar(key: str, value: Any) -> str:
-    if value is None:
-        return "auto"
-    if key == "budget":
-        return f"{value}s"
-    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z][\w.-]*", value):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value)

@@ -76,7 +76,7 @@ def test_training_goes_on_with_a_run_and_starts_from_another(folder: Path, tmp_p
         ({"corpus": "a", "hidden": 3}, "did you mean hidden_size?"),
         ({"corpus": "a", "hidden_size": "many"}, "hidden_size must be a whole number"),
         ({"corpus": "a", "activation": "relu"}, "cell has no activation relu"),
-        ({"corpus": "a", "steps": 3, "epochs": 3}, "exclude each other"),
+        ({"corpus": "a", "steps": 3, "epochs": 3}, "cannot be combined"),
     ],
 )
 def test_a_call_that_makes_no_sense_is_refused(

@@ -15,9 +15,9 @@ from helpers import some_text, write_text
 
 from charnn import cli
 from charnn.cli.sample import SEPARATOR
-from charnn.config import read_file
 from charnn.errors import CharnnError
 from charnn.storage.folder import lock_folder
+from charnn.yaml_file import read_file
 
 SMALL = ["--hidden", "16", "--layers", "1", "--batch-size", "4", "--seq-length", "8"]
 
@@ -176,7 +176,7 @@ def test_a_command_line_that_makes_no_sense_is_2(at_home: Path, capsys: pytest.C
     assert "--hiden" in fails(capsys, 2, "train", "text.txt", "--hiden", "3")
     assert "hidden_size must be" in fails(capsys, 2, "train", "text.txt", "--hidden", "many")
     assert "did you mean gru?" in fails(capsys, 2, "train", "text.txt", "--cell", "gur")
-    assert "exclude each other" in fails(capsys, 2, "train", "text.txt", "--epochs", "1", "--steps", "2")
+    assert "cannot be combined" in fails(capsys, 2, "train", "text.txt", "--epochs", "1", "--steps", "2")
     assert "no activation relu" in fails(capsys, 2, "train", "text.txt", "--activation", "relu")
     assert "no text" in fails(capsys, 2, "train")
     assert "--resume" in fails(capsys, 2, "train", "text.txt", "--out", "runs/text-lstm-1")

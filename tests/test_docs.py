@@ -24,6 +24,7 @@ from charnn import config
 from charnn.cli import COMMANDS, main, run
 from charnn.network.model import CharRNN
 from charnn.network.shape import Shape
+from charnn.yaml_file import read_file
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -118,7 +119,7 @@ def test_the_first_commands_preset_gives_the_run_that_the_readme_looks_at() -> N
     from charnn.text.corpus import split
 
     text = (ROOT / "corpora" / "dialogues.txt").read_bytes()
-    settings = config.resolve(config.read_file(ROOT / "configs" / "tiny.yaml")).config
+    settings = config.resolve(read_file(ROOT / "configs" / "tiny.yaml")).config
     training = split(len(text), settings.data.val_fraction, settings.data.test_fraction).train
     ids = np.broadcast_to(np.uint8(0), training.stop - training.start)
     per_epoch = Batches(ids, settings.training.batch_size, settings.training.seq_length).chunks_per_epoch
@@ -226,7 +227,7 @@ def test_a_preset_trains(preset: Path, tmp_path: Path, capfd: pytest.CaptureFixt
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
 def test_a_preset_holds_only_what_differs_from_the_defaults(preset: Path) -> None:
     default = config.Config().to_json()
-    for name, setting in config.read_file(preset).items():
+    for name, setting in read_file(preset).items():
         section, _, key = name.partition(".")
         assert config.coerce(name, setting) != default[section][key], f"{preset.name}: {name} is the default"
 

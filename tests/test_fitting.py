@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from charnn.cli import run
-from charnn.config import Config, cell_names, flat_settings, read_file, resolve
+from charnn.config import Config, cell_names, flat_settings, resolve
 from charnn.errors import ConfigError, CorpusError
 from charnn.network.cells import find_cell
 from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning.dry_run import BY_HEART
 from charnn.runs.fitting import FIT_LENGTH, HIGHEST_RATE, choose
+from charnn.yaml_file import read_file
 
 PRESETS = Path(__file__).parent.parent / "configs"
 MB = 1_000_000

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from charnn.config import KEYS, OPTIONS, Setting
+from charnn.option import choices_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,8 +96,7 @@ def config_flags(command: F) -> F:
     for flags in reversed(FLAGS.values()):
         for flag, key in reversed(flags.items()):
             spec = OPTIONS[KEYS[key]]
-            choices = spec.metadata.get("choices")
-            names = list(choices() if callable(choices) else choices or ())
+            names = list(choices_of(spec))
             metavar = "|".join(names) or METAVARS.get(key, "N")
             default = "auto" if spec.metadata.get("auto") else spec.default
             shown = "" if default is None else f"  [default: {default}]"
@@ -107,7 +107,7 @@ def config_flags(command: F) -> F:
     return command
 
 
-def _starting(names: list[str], incomplete: str) -> list[str]:
+def _starting(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -122,8 +122,8 @@ def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: st
     name, equals, value = incomplete.partition("=")
     if not equals:
         return [f"{option}=" for option in OPTIONS if option.startswith(incomplete)]
-    choices = OPTIONS[name].metadata.get("choices", ()) if name in OPTIONS else ()
-    return [f"{name}={choice}" for choice in _starting(list(choices() if callable(choices) else choices), value)]
+    choices = choices_of(OPTIONS[name]) if name in OPTIONS else ()
+    return [f"{name}={choice}" for choice in _starting(choices, value)]
 
 
 def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:

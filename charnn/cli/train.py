@@ -20,7 +20,7 @@ from charnn.cli.options import (
 )
 from charnn.cli.showing import train_visibly
 from charnn.cli.signals import Stopped, StopSignals
-from charnn.config import Resolved, Setting, parse_assignment, read_file, resolve
+from charnn.config import Resolved, Setting, parse_assignment, resolve
 from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def command(
 
     The run is saved as it goes. Ctrl-C saves and stops; --resume goes on as if nothing had happened.
     """
-    layers = [read_file(Path(file))] if file else []
+    layers = [] if file is None else [_read_file(file)]
     layers += [parse_assignment(text) for text in assignments]
     layers.append(flag_settings(flags))
     if resume is not None:
@@ -86,6 +86,12 @@ def command(
         return _create(resolve(*layers, _ranks(ranks), fixed=resolved.fixed), corpus, out, init_from, stop)
 
     return _train(create, quiet)
+
+
+def _read_file(file: str) -> dict[str, Setting]:
+    from charnn.yaml_file import read_file
+
+    return read_file(Path(file))
 
 
 def _ranks(number: int) -> dict[str, Setting]:

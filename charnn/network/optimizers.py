@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from charnn.config import OPTIMIZERS
+
 Array = npt.NDArray[Any]
 
 BLOCK = 16384
@@ -81,7 +83,6 @@ class Optimizer:
     """An update rule with its state: named vectors (P,), all zeros at first."""
 
     state_names: ClassVar[tuple[str, ...]]
-    hyperparameters: ClassVar[tuple[str, ...]]
 
     def __init__(self, like: Array, weight_decay: float = 0.0, **hyperparameters: float):
         self.weight_decay = weight_decay
@@ -121,7 +122,6 @@ class SGD(Optimizer):
     """v = momentum v + g;  w = w - rate v   (Polyak 1964, as PyTorch has it)."""
 
     state_names = ("velocity",)
-    hyperparameters = ("momentum",)
 
     def update_block(
         self, w: Array, g: Array, state: dict[str, Array], rate: float, step: int, s: Array, t: Array
@@ -137,7 +137,6 @@ class RMSprop(Optimizer):
     """q = a q + (1 - a) g²;  w = w - rate g / (sqrt(q) + epsilon)   (Tieleman and Hinton 2012)."""
 
     state_names = ("square",)
-    hyperparameters = ("smoothing", "epsilon")
 
     def update_block(
         self, w: Array, g: Array, state: dict[str, Array], rate: float, step: int, s: Array, t: Array
@@ -154,7 +153,6 @@ class Adagrad(Optimizer):
     """q = q + g²;  w = w - rate g / (sqrt(q) + epsilon)   (Duchi, Hazan and Singer 2011)."""
 
     state_names = ("square",)
-    hyperparameters = ("epsilon",)
 
     def update_block(
         self, w: Array, g: Array, state: dict[str, Array], rate: float, step: int, s: Array, t: Array
@@ -172,7 +170,6 @@ class Adam(Optimizer):
     """
 
     state_names = ("mean", "square")
-    hyperparameters = ("beta1", "beta2", "epsilon")
 
     def update_block(
         self, w: Array, g: Array, state: dict[str, Array], rate: float, step: int, s: Array, t: Array
@@ -199,10 +196,11 @@ def _scaled_step(w: Array, direction: Array, square: Array, rate: float, epsilon
     np.subtract(w, t, out=w)
 
 
-RULES: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adagrad": Adagrad, "adam": Adam}
+RULES = {rule.__name__.lower(): rule for rule in (SGD, RMSprop, Adagrad, Adam)}
+"""The update rules by the names that ``charnn.config.OPTIMIZERS`` has for them."""
 
 
 def new_optimizer(settings: Mapping[str, Any], like: Array) -> Optimizer:
     """The rule that ``settings["optimizer"]`` names, with its hyperparameters from there, for weights ``like`` (P,)."""
-    rule = RULES[settings["optimizer"]]
-    return rule(like, settings["weight_decay"], **{name: settings[name] for name in rule.hyperparameters})
+    name = settings["optimizer"]
+    return RULES[name](like, settings["weight_decay"], **{key: settings[key] for key in OPTIMIZERS[name]})

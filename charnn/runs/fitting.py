@@ -23,8 +23,8 @@ import os
 
 import numpy as np
 
-from charnn.config import Config, Resolved, TrainingConfig
-from charnn.errors import ConfigError, CorpusError
+from charnn.config import Resolved, TrainingConfig, check_fitted
+from charnn.errors import CorpusError
 from charnn.network.cells import find_cell
 from charnn.runs.snapshot import Warn
 from charnn.text import corpus
@@ -95,23 +95,10 @@ def choose(resolved: Resolved, characters: int, vocabulary: int, notice: Warn, c
     resolved = _fit_streams(resolved, available, notice)
     training = resolved.config.training
     Batches(np.broadcast_to(np.uint8(0), available), training.batch_size, training.seq_length)
-    check_shares(resolved.config)
     if not resolved.fixed:
         resolved = _fit_to_length(resolved, available, vocabulary, cores, notice)
-    model = resolved.config.model
-    if model.dropout_samples > 1 and not model.dropout:
-        raise ConfigError("dropout_samples has no effect with dropout 0", "leave it out, or choose a dropout above 0")
+    check_fitted(resolved.config)
     return resolved
-
-
-def check_shares(config: Config) -> None:
-    """Raises ConfigError unless each worker has a stream to read."""
-    workers, streams = config.training.workers or 1, config.training.batch_size
-    if workers > streams:
-        raise ConfigError(
-            f"{workers} workers cannot share {streams} parallel streams",
-            f"use at most {streams} workers, or a larger --batch-size",
-        )
 
 
 def cores() -> int:

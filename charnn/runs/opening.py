@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, coerce, resolve, to_yaml
+from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, check_fitted, coerce, resolve
 from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
 from charnn.network.shape import check_model
 from charnn.network.state_dict import load_state_dict, state_dict
-from charnn.runs.fitting import best_size, check_shares, choose, cores
+from charnn.runs.fitting import best_size, choose, cores
 from charnn.runs.run import TrainingRun, check_arrays
 from charnn.runs.snapshot import (
     RUNS,
@@ -32,6 +32,7 @@ from charnn.storage.folder import lock_folder, make_folder, new_folder
 from charnn.text import corpus
 from charnn.text.sources import open_sources
 from charnn.text.vocabulary import Vocabulary
+from charnn.yaml_file import to_yaml
 
 INHERITED = (
     *(f"model.{name}" for name in ("cell", "activation", "layers", "hidden_size", "embedding_size")),
@@ -232,7 +233,7 @@ def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path:
         wanted = resolve(*lengths).config.training
         training = {"enough_epochs": None, **training} | {name: getattr(wanted, name) for name in LENGTHS}
     config = dataclasses.replace(stored, training=dataclasses.replace(stored.training, **training))
-    check_shares(config)
+    check_fitted(config)
     return config
 
 
