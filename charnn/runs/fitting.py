@@ -58,8 +58,8 @@ FRESH = 6.7
 ROOM = 0.5
 """Weights for each character of the text from which on a network can learn it by heart."""
 
-LEARNED, LEAST_READINGS = 5.4e6, 60.0
-"""A short text is learned after so many characters read in all, and any text after no fewer readings."""
+LEARNED, LEAST_READINGS, MOST_READINGS = 5.4e6, 60.0, 400.0
+"""A text is learned after so many characters read in all, but after no fewer readings and no more."""
 
 OUTPUTS_FIRST = 0.115
 """Dropout of the outputs at which that of the input begins to pay: after some ten readings."""
@@ -195,7 +195,7 @@ def _matrices(resolved: Resolved) -> int:
 
 def _fit_readings(resolved: Resolved, readings: float, available: int) -> Resolved:
     """A planned end where the text is learned before the time is over."""
-    enough = float(f"{max(LEAST_READINGS, LEARNED / available):.2g}")
+    enough = float(f"{min(MOST_READINGS, max(LEAST_READINGS, LEARNED / available)):.2g}")
     return resolved.filled({"training.enough_epochs": enough}, FIT_LENGTH) if readings > enough else resolved
 
 
