@@ -183,13 +183,13 @@ class Run:
             yield opened
 
 
-def load(path: StrPath | None = None, *, best: bool = False) -> Run:
+def load(path: StrPath | None = None, *, newest: bool = False) -> Run:
     """The model in a run folder or a checkpoint file; by default that of the newest run under ``runs/``.
 
-    Of a folder the newest good checkpoint is read, or with ``best`` the one with the lowest validation loss. Raises
+    Of a folder the checkpoint of the lowest validation loss is read, or with ``newest`` the last good one. Raises
     CheckpointError if there is none or it is damaged.
     """
-    return Run(snapshot.load_snapshot(snapshot.newest_run() if path is None else Path(path), best=best))
+    return Run(snapshot.load_snapshot(snapshot.newest_run() if path is None else Path(path), newest=newest))
 
 
 def train(

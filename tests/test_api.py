@@ -106,8 +106,9 @@ def test_a_run_is_loaded_from_its_folder_its_file_or_as_the_newest(
 
 
 def test_the_best_checkpoint_is_the_one_of_the_lowest_validation_loss(folder: Path) -> None:
-    best = charnn.load(folder / "run", best=True)
+    best, newest = charnn.load(folder / "run"), charnn.load(folder / "run", newest=True)
     validated = [line for line in _metrics(folder / "run") if line["val_loss"] is not None]
+    assert newest.step == validated[-1]["step"]
     assert best.step == min(validated, key=lambda line: line["val_loss"])["step"]
 
 

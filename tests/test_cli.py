@@ -92,6 +92,7 @@ def test_text_may_come_from_standard_input_and_runs_are_numbered(tmp_path: Path)
 def test_a_new_run_may_start_from_another(at_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, first = str(tmp_path / "second"), "runs/text-lstm-1"
     assert cli.run(["train", "text.txt", *SMALL, "--steps", "2", "--init-from", first, "-o", out]) == 0
+    capsys.readouterr()
     err = fails(capsys, 2, "train", "text.txt", "--hidden", "17", "--init-from", first, "-o", str(tmp_path / "third"))
     assert "--hidden says hidden_size 17, not 16" in err.replace("\n", " ")
 

@@ -87,7 +87,7 @@ def test_a_standing_is_what_the_run_and_its_measurements_say(text, tmp_path) -> 
     comparison = begin([str(text)], ["gru"], 2000, settings(), tmp_path / "out")
     finish(comparison, "gru")
     standing = judge(comparison, "gru")
-    run = charnn.load(comparison.folder("gru"), best=True)
+    run = charnn.load(comparison.folder("gru"))
     assert standing.parameters == run.model.size
     assert standing.loss == standing.report.summary.best_val_loss
     assert standing.gain == pytest.approx(standing.report.baseline.loss - standing.loss)

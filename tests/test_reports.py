@@ -194,7 +194,7 @@ def history(
 @pytest.mark.parametrize(
     ("validation", "training", "sentence", "hint"),
     [
-        ([2.0, 1.6, 1.5, 1.6, 1.7], 0.9, "Overfitting since step 6,000", "--best"),
+        ([2.0, 1.6, 1.5, 1.6, 1.7], 0.9, "Overfitting since step 6,000", "from its best"),
         ([3.0, 2.5, 2.2, 2.0, 1.8], 1.75, "Still learning", "--resume"),
         ([2.0, 1.51, 1.50, 1.50, 1.50], 1.2, "On the way to overfitting", "--dropout"),
         ([2.0, 1.51, 1.50, 1.50, 1.50], 1.48, "Underfitting", "--hidden 16"),

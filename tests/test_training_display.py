@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -9,7 +10,7 @@ import pty
 import select
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 from rich.cells import cell_len
@@ -18,11 +19,13 @@ from charnn.config import flat_settings, resolve
 from charnn.runs.opening import create, resume
 from charnn.runs.run import TrainingRun
 from charnn.terminal.console import PlainConsole, can_redraw, locale_is_utf8
+from charnn.terminal.safe import one_line
 from charnn.terminal.training import display as drawn
 from charnn.terminal.training.course import POINTS, Course, Smoothed, Trace
 from charnn.terminal.training.dashboard import Dashboard, loss_chart
 from charnn.terminal.training.display import Display
-from charnn.terminal.training.preview import Preview
+from charnn.terminal.training.preview import Preview, last_words
+from charnn.terminal.words import option_of
 from charnn.training.events import Event, Finished, Saved, Step, Validated
 from charnn.training.trainer import Trainer
 
@@ -231,15 +234,38 @@ def test_the_screen_and_the_cursor_are_restored_at_the_end_and_the_outcome_stays
     assert "Done: 40 steps" in rest and "charnn sample" in rest and "epochs / characters" in rest
 
 
-def test_a_run_past_its_best_is_sampled_from_its_best(run: TrainingRun) -> None:
+def ending(run: TrainingRun, **training: Any) -> str:
+    """What is said when this run has ended."""
+    run.config = dataclasses.replace(run.config, training=dataclasses.replace(run.config.training, **training))
+    file = io.StringIO()
+    with Display(run, console=PlainConsole(file=file, width=200)) as display:
+        display.show(Finished(40, stopped=False, saved=True))
+    return file.getvalue()
+
+
+def test_a_training_ends_with_what_its_best_checkpoint_writes_and_what_to_do_next(run: TrainingRun) -> None:
     for _ in Trainer(run).train():
         pass
-    for best_step, command in ((40, f"charnn sample {run.path}\n"), (20, f"charnn sample {run.path} --best\n")):
-        run.state.best_step = best_step
-        file = io.StringIO()
-        with Display(run, console=PlainConsole(file=file, width=200)) as display:
-            display.show(Finished(40, stopped=False, saved=True))
-        assert command in file.getvalue()
+    said = ending(run)
+    for line in last_words(run):
+        assert f"    {one_line(line)}\n" in said
+    for command in (f"charnn sample {run.path}\n", f"charnn inspect {run.path}\n"):
+        assert command in said
+    assert "--budget" not in said  # its length was given as steps
+
+
+def test_a_run_under_a_budget_says_how_to_give_it_more_time_unless_the_text_is_learned(run: TrainingRun) -> None:
+    for _ in Trainer(run).train():
+        pass
+    budget = {"steps": None, "budget": 300.0}
+    said = ending(run, **budget)
+    assert "at most 5m 00s" in said and f"charnn train --resume {run.path} --budget 10m\n" in said
+    said = ending(run, **budget, enough_epochs=40 / run.batches.chunks_per_epoch)
+    assert "this text is learned by then" in said and "--budget" not in said
+
+
+def test_times_are_written_as_the_options_take_them() -> None:
+    assert [option_of(seconds) for seconds in (7200.0, 5400.0, 90.0, 2.5)] == ["2h", "90m", "90s", "2.5s"]
 
 
 @pytest.mark.parametrize("quiet", [False, True])
@@ -292,7 +318,9 @@ def test_elsewhere_than_on_a_terminal_there_are_plain_lines(run: TrainingRun, en
         for event in Trainer(run).train():
             display.show(event)
     assert "\x1b" not in file.getvalue()
-    assert "than counting" in file.getvalue().splitlines()[-3]
+    assert any(
+        line.startswith("Best validation loss") and "than counting" in line for line in file.getvalue().splitlines()
+    )
     assert len([line for line in file.getvalue().splitlines() if line.startswith("step ")]) >= 4
 
 

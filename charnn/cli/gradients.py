@@ -49,7 +49,7 @@ Examples:
     show_default=True,
     help="Losses to average over.",
 )
-@click.option("--best", is_flag=True, help="The checkpoints of the lowest validation loss instead of the newest.")
+@click.option("--newest", is_flag=True, help="The newest checkpoint instead of that of the lowest validation loss.")
 @click.option("--json", "as_json", is_flag=True, help="A list of objects, one a network.")
 @click.option("--tsv", "as_tsv", is_flag=True, help="A table with a row for each step back.")
 def command(
@@ -63,7 +63,7 @@ def command(
     file: str | None,
     steps: int,
     positions: int,
-    best: bool,
+    newest: bool,
     as_json: bool,
     as_tsv: bool,
 ) -> None:
@@ -84,7 +84,7 @@ def command(
     options = {"steps": steps, "positions": positions, "seed": seed}
     flows, texts = [], []
     for path in run:
-        model, ids, clipped = open_run(path, file, best)
+        model, ids, clipped = open_run(path, file, newest)
         texts.append((ids, model.shape.vocabulary_size))
         flows.append(measure_flow(path, model, ids, clipped=clipped, **options))
     if fresh:
@@ -100,14 +100,14 @@ def command(
         print_flows(flows, f"How far gradients reach: {positions} losses, {steps} steps back")
 
 
-def open_run(path: str, file: str | None, best: bool) -> tuple[CharRNN, Ids, float | None]:
+def open_run(path: str, file: str | None, newest: bool) -> tuple[CharRNN, Ids, float | None]:
     """A run's model, what it reads, and the share of its training steps that were clipped."""
     from charnn.insight.flow import clipped_share
     from charnn.insight.memory import TEXT_LIMIT
     from charnn.insight.texts import open_text
     from charnn.runs.snapshot import load_snapshot
 
-    loaded = load_snapshot(Path(path), lambda message: tell(f"Warning: {message}"), best)
+    loaded = load_snapshot(Path(path), lambda message: tell(f"Warning: {message}"), newest)
     with open_text(loaded, file) as text:
         return loaded.model, text.head(TEXT_LIMIT), clipped_share(loaded)
 

@@ -50,7 +50,7 @@ Examples:
 )
 @click.option("--unknown", type=click.Choice(["error", "skip"]), default="error", help="Characters never seen.")
 @click.option("--encoding", metavar="NAME", help="Encoding of FILE.  [default: as the run's text]")
-@click.option("--best", is_flag=True, help="The checkpoint of the lowest validation loss instead of the newest.")
+@click.option("--newest", is_flag=True, help="The newest checkpoint instead of that of the lowest validation loss.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(
     run: str,
@@ -63,7 +63,7 @@ def command(
     characters: int,
     unknown: str,
     encoding: str | None,
-    best: bool,
+    newest: bool,
     as_json: bool,
 ) -> None:
     """Which single units of RUN tell what about FILE: by correlation, set against what chance can do.
@@ -74,7 +74,7 @@ def command(
     from charnn.insight.texts import open_text
     from charnn.runs.snapshot import load_snapshot
 
-    loaded = load_snapshot(Path(run), lambda message: tell(f"Warning: {message}"), best)
+    loaded = load_snapshot(Path(run), lambda message: tell(f"Warning: {message}"), newest)
     units = [Unit.parse(name, loaded.model) for name in names]
     with open_text(loaded, file, encoding or "", unknown == "skip") as text:
         ids, context = text.head(characters), text.context

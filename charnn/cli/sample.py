@@ -45,18 +45,18 @@ Examples:
 @click.option(
     "--unknown", type=click.Choice(["error", "skip"]), default="error", help="Prompt characters the model never saw."
 )
-@click.option("--best", is_flag=True, help="The checkpoint of the lowest validation loss instead of the newest.")
+@click.option("--newest", is_flag=True, help="The newest checkpoint instead of that of the lowest validation loss.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a sample.")
 @click.option("--raw", is_flag=True, help="Leave control characters as they are, on a terminal too.")
 def command(run: str | None, prompt: str, seed: int | None, count: int, unknown: str, **options: Any) -> None:
     """Let a trained network write. RUN is a run folder or a checkpoint file; by default the newest under runs/."""
-    best, as_json, raw = options.pop("best"), options.pop("as_json"), options.pop("raw")
+    newest, as_json, raw = options.pop("newest"), options.pop("as_json"), options.pop("raw")
     from charnn.runs.snapshot import load_snapshot, newest_run
     from charnn.sampling.sampler import Sampling, generate
 
     settings = Sampling(**options | {"stop": tuple(map(_as_utf_8, options["stop"]))})
     text = _prompt(prompt)
-    loaded = load_snapshot(Path(run) if run else newest_run(), _warn, best)
+    loaded = load_snapshot(Path(run) if run else newest_run(), _warn, newest)
     if missing := loaded.vocabulary.unknown(text):
         if unknown == "error":
             raise _unknown(missing)

@@ -53,7 +53,7 @@ Examples:
 @click.option("--unknown", type=click.Choice(["error", "skip"]), default="error", help="Characters never seen.")
 @click.option("--encoding", metavar="NAME", help="Encoding of FILE.  [default: as the run's text]")
 @click.option("--exact", is_flag=True, help="One stream, however long the text is.")
-@click.option("--best", is_flag=True, help="The checkpoint of the lowest validation loss instead of the newest.")
+@click.option("--newest", is_flag=True, help="The newest checkpoint instead of that of the lowest validation loss.")
 @click.option("--json", "as_json", is_flag=True, help="The totals as one JSON object.")
 @click.option("--tsv", "as_tsv", is_flag=True, help="A table with a row for each character.")
 def command(
@@ -68,7 +68,7 @@ def command(
     unknown: str,
     encoding: str | None,
     exact: bool,
-    best: bool,
+    newest: bool,
     as_json: bool,
     as_tsv: bool,
 ) -> None:
@@ -82,8 +82,8 @@ def command(
 
     if as_json and as_tsv:
         raise ConfigError("--json and --tsv exclude each other")
-    loaded = load_snapshot(Path(run), warn, best)
-    other = load_snapshot(Path(against), warn, best) if against else None
+    loaded = load_snapshot(Path(run), warn, newest)
+    other = load_snapshot(Path(against), warn, newest) if against else None
     others = [other.vocabulary] if other else []
     with open_text(loaded, file, encoding or "", unknown == "skip", others) as text:
         if memory:

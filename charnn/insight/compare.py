@@ -224,7 +224,7 @@ def judge(comparison: Comparison, cell: str) -> Standing:
 
 def _insight(folder: Path) -> tuple[float | None, float | None]:
     """Memory in characters and half-life of gradients in steps, on the validation text."""
-    loaded = load_snapshot(folder, best=True)
+    loaded = load_snapshot(folder)
     try:
         with open_text(loaded, None) as text:
             ids, context = text.head(TEXT_LIMIT), text.context

@@ -54,7 +54,7 @@ def diagnose(report: RunReport) -> Advice:
         return Advice(
             f"Overfitting since step {best_step:,}: validation rose from {best:.3f} to {last:.3f} "
             f"while training is at {train:.3f}.",
-            f"sample with --best; train with --dropout {more_dropout(report)}, a smaller --hidden, or more text",
+            f"it writes from its best; train with --dropout {more_dropout(report)}, a smaller --hidden, or more text",
         )
     earlier = [loss for step, loss in validated if step <= 0.8 * last_step]
     if earlier and min(earlier) - best > FALLING * best:

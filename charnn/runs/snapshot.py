@@ -52,28 +52,27 @@ class Snapshot:
         return int(self.document["state"]["step"])
 
 
-def load_snapshot(path: Path, warn: Warn = ignore, best: bool = False) -> Snapshot:
-    """The model in a run folder (its newest good checkpoint, or with ``best`` the best by validation) or in a file.
+def load_snapshot(path: Path, warn: Warn = ignore, newest: bool = False) -> Snapshot:
+    """The model in a run folder (its checkpoint of the lowest validation loss, or the newest good one) or in a file.
 
     Raises CheckpointError if there is none, or it is damaged.
     """
-    return _snapshot(read_checkpoint(path, warn, best))
+    return _snapshot(read_checkpoint(path, warn, newest))
 
 
-def read_checkpoint(path: Path, warn: Warn, best: bool = False) -> checkpoint.Checkpoint:
+def read_checkpoint(path: Path, warn: Warn, newest: bool = False) -> checkpoint.Checkpoint:
+    """See ``load_snapshot``; where the best checkpoint cannot be read, the newest good one is, with a warning."""
     if not path.is_dir():
         return checkpoint.read(path)
-    newest = checkpoint.newest_good(path / "checkpoints", warn)
-    if not best:
-        return newest
-    state = State.from_json(field_of(newest.document, "state"))
-    if state.best_step in (None, state.step):
-        return newest
+    last = checkpoint.newest_good(path / "checkpoints", warn)
+    state = State.from_json(field_of(last.document, "state"))
+    if newest or state.best_step in (None, state.step):
+        return last
     try:
         return checkpoint.read(path / "checkpoints" / checkpoint.checkpoint_name(state.best_step or 0))
     except CheckpointError as error:
         warn(f"{error.message}; using the newest instead of the best")
-        return newest
+        return last
 
 
 def _snapshot(loaded: checkpoint.Checkpoint) -> Snapshot:
@@ -271,7 +270,7 @@ def read_report(path: Path, warn: Warn = ignore) -> RunReport:
     if not path.is_dir():
         raise CheckpointError(f"{printable(str(path))} is no run folder", "charnn runs lists the runs there are")
     busy = is_busy(path)
-    loaded = read_checkpoint(path, warn)
+    loaded = read_checkpoint(path, warn, newest=True)
     metrics, torn = read_metrics(path / "metrics.jsonl")
     with naming(loaded.path):
         config = Config.from_json(field_of(loaded.document, "config"))

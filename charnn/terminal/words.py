@@ -19,6 +19,14 @@ def duration(seconds: float) -> str:
     return f"{total // 86400}d {total // 3600 % 24:02d}h"
 
 
+def option_of(seconds: float) -> str:
+    """Seconds as an option takes them: 90s, 10m, 2h."""
+    for unit, name in ((3600, "h"), (60, "m")):
+        if seconds % unit == 0:
+            return f"{seconds / unit:g}{name}"
+    return f"{seconds:g}s"
+
+
 def moment(seconds: float) -> str:
     """Seconds as a label of an axis: 0.5s, 20s, 3m 20s."""
     return f"{seconds:g}s" if seconds < 60 else duration(seconds)

@@ -139,7 +139,7 @@ def use(run: Path) -> None:
             used += 1
 
     def sample() -> None:
-        loaded = load_snapshot(run, best=True)
+        loaded = load_snapshot(run)
         for _ in generate(loaded.model, loaded.vocabulary, "", Sampling(length=3), seed=1)[1]:
             pass
 

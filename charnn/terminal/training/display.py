@@ -1,4 +1,4 @@
-"""Records of training enter, what a person sees of it leaves, on standard error.
+"""Events of training enter, what a person sees of it leaves, on standard error.
 
 On a terminal the whole screen is drawn, or with ``quiet`` one line; elsewhere (a file, a pipe) plain lines are written,
 one a validation and otherwise one every few seconds.
@@ -7,6 +7,7 @@ one a validation and otherwise one every few seconds.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 import sys
@@ -19,13 +20,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from charnn.errors import CharnnError
+from charnn.runs.fitting import CORE
 from charnn.runs.run import TrainingRun
 from charnn.terminal import words
 from charnn.terminal.console import can_redraw, notes_console
 from charnn.terminal.safe import one_line
 from charnn.terminal.training.course import Course
 from charnn.terminal.training.dashboard import Dashboard, loss_chart
-from charnn.terminal.training.preview import Preview
+from charnn.terminal.training.preview import Preview, last_words
 from charnn.training.events import Event, Finished, Metrics, RolledBack, Saved, Validated
 
 REFRESH = 0.25
@@ -130,7 +133,18 @@ class Display:
         state = "Resuming" if run.state.step else "Training"
         net = f"{model.cell} {model.layers}x{model.hidden_size}, {run.model.size:,} parameters"
         text = f"{run.facts.characters:,} characters, {len(run.vocabulary)} distinct"
-        return f"{state} {net}, on {text}, in {one_line(str(run.path))}"
+        return f"{state} {net}, on {text}, in {one_line(str(run.path))}{self._length()}"
+
+    def _length(self) -> str:
+        """How long it will take, where a time was given."""
+        training = self.run.config.training
+        if training.budget is None:
+            return ""
+        if training.enough_epochs is None:
+            return f"; at most {words.duration(training.budget)}"
+        characters = training.enough_epochs * len(self.run.train_ids)
+        seconds = 6 * self.run.model.size * characters / (CORE * (training.workers or 1))
+        return f"; about {words.duration(min(seconds, training.budget))}: this text is learned by then"
 
     def _status(self) -> Text:
         """Everything that matters in one line."""
@@ -177,9 +191,26 @@ class Display:
         if state.best_val_loss is not None:
             best = words.judged(state.best_val_loss, self.run.baseline)
             lines.append(f"Best validation loss {best}, at step {state.best_step:,}.")
-        past_best = " --best" if (state.best_step or state.step) < state.step else ""
-        lines += [f"  let it write: charnn sample {run}{past_best}", f"  its curves:   charnn inspect {run}"]
+        lines += [*self._last_words(), f"  let it write: charnn sample {run}", f"  its curves:   charnn inspect {run}"]
+        if event.step >= self._enough:
+            lines.append("  This text is learned: more time would bring nothing, more text would.")
+        elif (budget := self.run.config.training.budget) is not None:
+            lines.append(f"  more time:    charnn train --resume {run} --budget {words.option_of(2 * budget)}")
         return "\n".join(lines)
+
+    @property
+    def _enough(self) -> float:
+        """The step after which the text is learned."""
+        enough = self.run.config.training.enough_epochs
+        return math.inf if enough is None else round(enough * self.run.batches.chunks_per_epoch)
+
+    def _last_words(self) -> list[str]:
+        """What the run now writes; nothing where its folder cannot be read any more."""
+        try:
+            written = last_words(self.run)
+        except CharnnError:
+            return []
+        return ["It now writes:", "", *(f"    {one_line(line)}" for line in written), ""]
 
     def _say(self, text: str) -> None:
         self.console.print(Text(text), soft_wrap=True)
