@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from charnn.cli import main
 from charnn.config import flat_settings, resolve
-from charnn.planning.dry_run import DryRun, dry_run, warnings
+from charnn.planning.advice import warnings
+from charnn.planning.dry_run import DryRun, dry_run
 from charnn.planning.repeats import WINDOW, Repeats, find_repeats, window_hashes
 
 SETTINGS = {"hidden_size": 16, "layers": 1, "batch_size": 4, "seq_length": 16}
@@ -74,8 +75,8 @@ def test_a_good_plan_gets_no_warning(tmp_path: Path) -> None:
         (words(20_000) + "".join(map(chr, range(300, 400))), {}, "100 of 126 characters", "--tokens bytes"),
         ("".join(map(chr, range(300, 900))) * 30, {}, "600 distinct characters", "--embedding 64"),
         ("one\r\ntwo\nthree\n" * 1000, {}, "CRLF and LF", "alike"),
-        ("one\x07two " * 1000, {}, "1,000 control characters", "take them out"),
-        (words(10_000) * 2, {}, "stands word for word", "take repeated passages out"),
+        ("one\x07two " * 1000, {}, "1,000 control characters", "remove them"),
+        (words(10_000) * 2, {}, "stands word for word", "remove repeated passages"),
     ],
 )
 def test_what_will_not_work_is_told_with_the_better_value(

@@ -14,7 +14,7 @@ from charnn.config import Config, cell_names, flat_settings, resolve
 from charnn.errors import ConfigError, CorpusError
 from charnn.network.cells import find_cell
 from charnn.network.shape import parameters_by_layer, shape_of
-from charnn.planning.dry_run import BY_HEART
+from charnn.planning.advice import BY_HEART
 from charnn.runs.fitting import FIT_LENGTH, HIGHEST_RATE, choose
 from charnn.yaml_file import read_file
 

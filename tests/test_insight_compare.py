@@ -12,7 +12,7 @@ import charnn
 from charnn.cli import main
 from charnn.config import ModelConfig, Setting, cell_names
 from charnn.errors import CheckpointError, ConfigError
-from charnn.insight.compare import begin, fitting_hidden_size, judge, reopen
+from charnn.insight.compare import begin, judge, reopen, size_of_contestant
 from charnn.network.model import CharRNN
 from charnn.network.shape import Shape
 from charnn.training.trainer import train
@@ -42,7 +42,7 @@ def finish(comparison, cell):
 @pytest.mark.parametrize("parameters", [3000, 50_000])
 def test_no_other_hidden_size_comes_nearer_to_the_parameters_wanted(cell, layers, embedding, parameters) -> None:
     model = ModelConfig(cell=cell, layers=layers, embedding_size=embedding)
-    found = fitting_hidden_size(model, 30, parameters)
+    found = size_of_contestant(model, 30, parameters)
     sizes = range(max(1, found - 2), found + 3)
     counts = {size: CharRNN(Shape(30, cell, "", layers, size, embedding)).size for size in sizes}
     assert min(counts, key=lambda size: abs(counts[size] - parameters)) == found
@@ -50,7 +50,7 @@ def test_no_other_hidden_size_comes_nearer_to_the_parameters_wanted(cell, layers
 
 def test_a_network_that_cannot_be_so_small_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot have 10 parameters"):
-        fitting_hidden_size(ModelConfig(), 100, 10)
+        size_of_contestant(ModelConfig(), 100, 10)
 
 
 def test_contestants_differ_in_their_cell_and_size_alone(text, tmp_path) -> None:

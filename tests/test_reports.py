@@ -196,7 +196,7 @@ def history(
     [
         ([2.0, 1.6, 1.5, 1.6, 1.7], 0.9, "Overfitting since step 6,000", "from its best"),
         ([3.0, 2.5, 2.2, 2.0, 1.8], 1.75, "Still learning", "--resume"),
-        ([2.0, 1.51, 1.50, 1.50, 1.50], 1.2, "On the way to overfitting", "--dropout"),
+        ([2.0, 1.51, 1.50, 1.50, 1.50], 1.2, "Starting to overfit", "--dropout"),
         ([2.0, 1.51, 1.50, 1.50, 1.50], 1.48, "Underfitting", "--hidden 16"),
         ([2.0, 1.51, 1.50, 1.50, 1.50], 1.4, "A good fit", "--hidden"),
         ([2.0, 1.9], 1.4, "Too early", "wait"),
@@ -211,7 +211,7 @@ def test_the_fit_is_said_in_a_sentence(
 
 def test_a_network_is_not_blamed_for_a_short_training(reports: list[RunReport]) -> None:
     found = advice.diagnose(history(reports[0], [2.0, 1.51, 1.50, 1.50, 1.50], 1.49, steps=100))
-    assert found.message.startswith("Trained briefly") and "--epochs 20" in found.hint
+    assert found.message.startswith("Undertrained") and "--epochs 20" in found.hint
 
 
 def test_without_a_validation_part_there_is_no_verdict(reports: list[RunReport]) -> None:

@@ -25,7 +25,7 @@ from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
 from charnn.insight.gradients import measure_reach
 from charnn.insight.memory import ORDERS, TEXT_LIMIT, longest_context, measure_memory
 from charnn.insight.texts import count_ngrams, open_text, own_text
-from charnn.network.shape import parameter_count, shape_of
+from charnn.network.shape import LARGEST, hidden_size_for, parameter_count, shape_of
 from charnn.runs import opening
 from charnn.runs.run import TrainingRun
 from charnn.runs.snapshot import RUNS, RunReport, Warn, ignore, load_snapshot, read_report
@@ -34,7 +34,6 @@ from charnn.storage.folder import new_folder
 from charnn.text import corpus
 from charnn.text.sources import open_sources
 
-LARGEST = 65536
 STEPS, POSITIONS = 128, 64
 """How far the gradients of a contestant are followed, and of how many losses."""
 
@@ -111,9 +110,7 @@ def begin(
     config = resolve(settings).config
     size = vocabulary_size(corpora, config)
     models = {cell: dataclasses.replace(config.model, cell=cell) for cell in cells or cell_names()}
-    hidden = {
-        cell: fitting_hidden_size(model, size, parameters or COMPARE_PARAMETERS) for cell, model in models.items()
-    }
+    hidden = {cell: size_of_contestant(model, size, parameters or COMPARE_PARAMETERS) for cell, model in models.items()}
     texts = {name: str(setting.value) for name, setting in settings.items()}
     absolute = tuple(str(Path(name).resolve()) for name in corpora)
     folder, lock = new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare", ignore)
@@ -157,20 +154,13 @@ def vocabulary_size(corpora: Sequence[str], config: Config) -> int:
         return len(corpus.survey(sources).code_points)
 
 
-def fitting_hidden_size(model: ModelConfig, vocabulary: int, parameters: int) -> int:
-    """The hidden size with which the network has as nearly ``parameters`` as possible. Raises ConfigError."""
+def size_of_contestant(model: ModelConfig, vocabulary: int, parameters: int) -> int:
+    """The hidden size that makes a network as large as the others. Raises ConfigError where none does."""
     shape = shape_of(model, vocabulary)
-
-    def count(size: int) -> int:
-        return parameter_count(dataclasses.replace(shape, hidden_size=size))
-
-    if not count(1) <= parameters <= count(LARGEST):
+    smallest, largest = (parameter_count(dataclasses.replace(shape, hidden_size=size)) for size in (1, LARGEST))
+    if not smallest <= parameters <= largest:
         raise ConfigError(f"a {model.cell} network with {model.layers} layers cannot have {parameters:,} parameters")
-    low, high = 1, LARGEST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) <= parameters else (low, middle)
-    return min((low, high), key=lambda size: abs(count(size) - parameters))
+    return hidden_size_for(parameters, shape)
 
 
 @dataclass(frozen=True, eq=False)

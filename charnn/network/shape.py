@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
-from charnn.config import ModelConfig
+from charnn.config import OPTIONS, ModelConfig
 from charnn.errors import ConfigError
 from charnn.network.cells import find_cell
+
+LARGEST: int = OPTIONS["model.hidden_size"].metadata["high"]
+"""The largest hidden size that may be asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,16 @@ def parameters_by_layer(shape: Shape) -> dict[str, int]:
 def parameter_count(shape: Shape) -> int:
     """P, the length of ``CharRNN.vector``."""
     return sum(parameters_by_layer(shape).values())
+
+
+def hidden_size_for(parameters: int, shape: Shape) -> int:
+    """The hidden size, up to ``LARGEST``, with which such a network has as nearly ``parameters`` as possible."""
+
+    def count(size: int) -> int:
+        return parameter_count(dataclasses.replace(shape, hidden_size=size))
+
+    low, high = 1, LARGEST
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) <= parameters else (low, middle)
+    return min((low, high), key=lambda size: abs(count(size) - parameters))

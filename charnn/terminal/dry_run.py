@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from charnn.config import OPTIONS
-from charnn.planning.dry_run import RARE, DryRun, warnings
+from charnn.planning.advice import RARE, warnings
+from charnn.planning.dry_run import DryRun
 from charnn.terminal import words
 from charnn.terminal.safe import one_line
 
@@ -66,7 +67,7 @@ def text_facts(plan: DryRun) -> Iterator[tuple[str, str]]:
     yield "text", f"{', '.join(seen.files[:5])}{' ...' if len(seen.files) > 5 else ''}: {words.size(seen.bytes)}"
     parts = f"{plan.train_characters:,} to train on, {plan.validation_characters:,} for validation"
     yield unit, f"{seen.characters:,}: {parts}"
-    rare = plan.rare()
+    rare = plan.rare(RARE)
     named = " ".join(rare[:NAMED]) + (" ..." if len(rare) > NAMED else "")
     fewer = f"; {len(rare)} occur fewer than {RARE} times: {named}" if rare else ""
     yield "distinct", f"{plan.vocabulary}{fewer}"

@@ -15,8 +15,8 @@ import numpy as np
 from charnn.runs.run import TrainingRun
 from charnn.training.team import Team
 
-VALIDATIONS = 10
-"""Validations a run has at least, where they take no more than ``VALIDATION_SHARE`` of the training."""
+VALIDATIONS, MOST_VALIDATIONS = 10, 40
+"""Validations a run has at least, where they take no more than ``VALIDATION_SHARE`` of the training, and at most."""
 
 VALIDATION_SHARE = 0.25
 """Time spent on validations, as a share of that spent on steps, unless the user asks for more."""
@@ -52,6 +52,7 @@ class Pace:
             often = per_epoch if per_epoch < 5000 else -(-per_epoch // 4)
             affordable = math.ceil(self._steps_of_a_validation() / VALIDATION_SHARE)
             often = max(20, affordable, min(often, -(-state.total_steps // VALIDATIONS)))
+            often = max(often, -(-state.total_steps // MOST_VALIDATIONS))
             state.validate_every = training.validate_every or often
             state.log_every = training.log_every or max(1, min(100, state.validate_every // 10))
 
