@@ -33,9 +33,7 @@ from charnn.storage.checkpoint import (
     newest_good,
     prune,
     read,
-    remove_stale_temporaries,
     write,
-    write_atomically,
 )
 
 ARRAYS = {
@@ -552,18 +550,6 @@ def test_a_failed_sync_of_the_file_is_not_tried_again_and_keeps_the_old_file(
     assert good.read_bytes() == before
 
 
-def test_a_disk_that_does_not_give_back_what_it_took_keeps_the_old_file(
-    good: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before, honest = good.read_bytes(), os.read
-    for lie in (lambda data: data[:-1] + b"?", lambda data: data[:-1], lambda data: data + b"?", lambda data: b""):
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "read", lambda descriptor, size, lie=lie: lie(honest(descriptor, size)))
-            with pytest.raises(StorageError, match="read back"):
-                write_atomically(good, b"new")
-        assert good.read_bytes() == before
-
-
 def test_short_writes_are_continued(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: whole(descriptor, bytes(data[:100])))
@@ -580,49 +566,6 @@ def test_an_interrupt_leaves_the_old_file_and_no_litter(good: Path, monkeypatch:
         write(good, ARRAYS, {})
     assert list(good.parent.iterdir()) == [good]
     assert read(good).document == DOCUMENT
-
-
-def test_a_missing_folder_is_a_storage_error_that_names_the_path(tmp_path: Path) -> None:
-    path = tmp_path / "missing" / "config.yaml"
-    with pytest.raises(StorageError, match=str(path)):
-        write_atomically(path, b"")
-
-
-def test_new_files_follow_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        write_atomically(tmp_path / "a", b"")
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
-
-
-def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoint.secrets, "token_hex", lambda size: "0" * 2 * size)
-    link, target = tmp_path / f".a.{os.getpid()}-{'0' * 16}.tmp", tmp_path / "target"
-    link.symlink_to(target)
-    with pytest.raises(StorageError):
-        write_atomically(tmp_path / "a", b"secret")
-    assert not target.exists()
-
-
-def test_only_stale_temporaries_are_removed(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = good.parent
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", failing(errno.EIO))
-        patch.setattr(os, "replace", failing(errno.EIO))
-        for _ in range(2):
-            with pytest.raises(StorageError):
-                write(good, ARRAYS, {})
-    others = [".hidden.tmp", "notes.tmp", ".a.1-xyz.tmp", "step-00000020.safetensors.tmp"]
-    for name in others:
-        (folder / name).write_bytes(b"")
-    (folder / f".folder.1-{'0' * 16}.tmp").mkdir()
-    assert remove_stale_temporaries(folder) == 2
-    assert {path.name for path in folder.iterdir()} == {good.name, *others, f".folder.1-{'0' * 16}.tmp"}
-    assert remove_stale_temporaries(folder / "missing") == 0
 
 
 # Folders of checkpoints

@@ -44,12 +44,13 @@ def command(run: tuple[str, ...], by: str, watch: bool, svg: str | None, as_json
     if as_json:
         print(json.dumps([asdict(record.summary) for record in records], indent=2))
         return
+    from charnn.storage.disk import write_output
     from charnn.terminal import console, inspection
 
     out = console.output_console()
     if svg:
         title = ", ".join(record.summary.run for record in records)
-        Path(svg).write_text(inspection.loss_chart(records, by, title=title).svg())
+        write_output(Path(svg), inspection.loss_chart(records, by, title=title).svg())
         tell(f"Wrote {svg}")
     elif watch:
         if not console.can_redraw(out):

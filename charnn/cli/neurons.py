@@ -11,7 +11,7 @@ import click
 from charnn.cli import tell
 from charnn.cli.options import ExamplesFirst, complete_runs
 from charnn.defaults import NEURON_CHARACTERS
-from charnn.errors import ConfigError, StorageError, printable
+from charnn.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from charnn.insight.neurons import Neurons, Unit
@@ -128,6 +128,7 @@ def write_page(
 ) -> None:
     """The named units, or for every property its best one, on a page of their own. Raises StorageError."""
     from charnn.insight.neurons import activations
+    from charnn.storage.disk import write_output
     from charnn.terminal.neurons import page
 
     captions = {unit: f"unit {unit}" for unit in units}
@@ -142,8 +143,5 @@ def write_page(
     largest = abs(values).max(axis=0)
     largest[largest == 0] = 1
     shown = list(zip(captions.values(), (values / largest).T, strict=True))
-    try:
-        Path(file).write_text(page(title, loaded.vocabulary, text, shown), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {printable(file)}: {error.strerror}") from error
+    write_output(Path(file), page(title, loaded.vocabulary, text, shown))
     tell(f"Note: wrote {len(shown)} units to {printable(file)}")

@@ -29,7 +29,8 @@ from charnn.network.shape import LARGEST, hidden_size_for, parameter_count, shap
 from charnn.runs import opening
 from charnn.runs.run import TrainingRun
 from charnn.runs.snapshot import RUNS, RunReport, Warn, ignore, load_snapshot, read_report
-from charnn.storage.checkpoint import list_checkpoints, write_atomically
+from charnn.storage.checkpoint import list_checkpoints
+from charnn.storage.disk import write_atomically
 from charnn.storage.folder import new_folder
 from charnn.text import corpus
 from charnn.text.sources import open_sources

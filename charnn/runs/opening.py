@@ -28,6 +28,7 @@ from charnn.runs.snapshot import (
     naming,
 )
 from charnn.storage import checkpoint
+from charnn.storage.disk import remove_stale_temporaries, write_atomically
 from charnn.storage.folder import lock_folder, make_folder, new_folder
 from charnn.text import corpus
 from charnn.text.sources import open_sources
@@ -74,8 +75,8 @@ def create(
         run.model.initialise(config.training.seed, config.model.forget_bias, config.model.chrono)
         if initial is not None:
             _start_from(run, initial)
-        checkpoint.write_atomically(path / "config.yaml", to_yaml(run.config).encode())
-        checkpoint.write_atomically(run.metrics.path, b"")
+        write_atomically(path / "config.yaml", to_yaml(run.config).encode())
+        write_atomically(run.metrics.path, b"")
         run.save()
         run.start_baseline()
         return run
@@ -265,7 +266,7 @@ def _check_corpus(run: TrainingRun, corpora: Sequence[str], stop: Callable[[], N
 def _tidy(run: TrainingRun, warn: Warn) -> None:
     """Remove what a killed process left: temporary files, and metrics that the checkpoint knows nothing of."""
     for folder in (run.path, run.checkpoints):
-        checkpoint.remove_stale_temporaries(folder)
+        remove_stale_temporaries(folder)
     if not run.metrics.cut(run.state.metrics_length):
         warn(f"{printable(str(run.metrics.path))} has lost lines; what is left of it stays")
 

@@ -16,13 +16,11 @@ import json
 import math
 import os
 import re
-import secrets
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +28,7 @@ import safetensors
 import safetensors.numpy
 
 from charnn.errors import CheckpointError, StorageError, printable
+from charnn.storage.disk import files_in, open_to_read, remove, storage_errors, write_atomically
 
 SCHEMA = 1
 SUFFIX = ".safetensors"
@@ -37,7 +36,6 @@ SUFFIX = ".safetensors"
 KEY = "charnn"
 MAX_HEADER = 2**20  # parsing JSON can take thirty times its size; every character of Unicode fits in half of this
 MAX_DIMENSIONS = 32
-CHUNK = 2**20
 WARNINGS = 5
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -58,7 +56,6 @@ SIGNATURES = {
 NOT_FILES = {errno.EISDIR: "a folder", errno.ENXIO: "a pipe, a socket or a device"}
 
 CHECKPOINT = re.compile(r"step-([0-9]{8,})" + re.escape(SUFFIX))
-TEMPORARY = re.compile(r"\..+\.[0-9]+-[0-9a-f]{16}\.tmp", re.DOTALL)
 
 Array = npt.NDArray[Any]
 
@@ -81,53 +78,11 @@ class _Refused(Exception):
 
 
 def write(path: Path, arrays: Mapping[str, Array], document: Mapping[str, Any]) -> None:
-    """Replace ``path`` by these values, atomically. What no checkpoint can hold is a ValueError or a TypeError."""
+    """Replace ``path`` by these values, atomically. What no checkpoint can hold is a ValueError or a TypeError.
+
+    Raises StorageError.
+    """
     write_atomically(path, _encode(arrays, document))
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data``: at every instant, power cuts included, it is the old or the new, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
-    try:
-        _write_new(temporary, data)
-        os.replace(temporary, path)  # noqa: PTH105 (the call that fault injection replaces)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise _storage_error("write", path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """A failed fsync is final: the system may have dropped the pages, and a second fsync would claim success."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-        _compare(descriptor, data)
-    finally:
-        os.close(descriptor)
-
-
-def _compare(descriptor: int, data: bytes) -> None:
-    position = os.lseek(descriptor, 0, os.SEEK_SET)
-    while chunk := os.read(descriptor, CHUNK):
-        if not data.startswith(chunk, position):
-            break
-        position += len(chunk)
-    if position != len(data) or chunk:
-        raise OSError(errno.EIO, "what was read back is not what was written")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _encode(arrays: Mapping[str, Array], document: Mapping[str, Any]) -> bytes:
@@ -180,14 +135,8 @@ def read(path: Path) -> Checkpoint:
     """The checkpoint in a file, exactly as written. CheckpointError says what the file is instead."""
     name = printable(str(path))
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            return Checkpoint(*_load(file), path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _Missing(f"there is no checkpoint {name}", "charnn runs lists the runs that exist") from error
-    except OSError as error:
-        if error.errno in NOT_FILES:
-            raise CheckpointError(f"{name} is not a checkpoint: it is {NOT_FILES[error.errno]}") from error
-        raise _storage_error("read", path, error) from error
+        with storage_errors("read", path):
+            return _read(path)
     except _Refused as refusal:
         raise CheckpointError(f"{name} {refusal}") from None
     except (ValueError, RecursionError) as error:
@@ -196,18 +145,25 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{name} does not fit in memory") from error
 
 
-def _without_waiting(name: str, flags: int) -> int:
-    """Opening a pipe must not wait for its writer."""
-    return os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)
+def _read(path: Path) -> Checkpoint:
+    try:
+        with open_to_read(path) as file:
+            return Checkpoint(*_load(file), path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _Missing(
+            f"there is no checkpoint {printable(str(path))}", "charnn runs lists the runs that exist"
+        ) from error
+    except OSError as error:
+        if error.errno in NOT_FILES:
+            raise _Refused(f"is not a checkpoint: it is {NOT_FILES[error.errno]}") from error
+        raise
 
 
-def _load(file: BinaryIO) -> tuple[dict[str, Array], dict[str, Any]]:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.ENXIO, "not a file")
-    header = _read_header(file, status.st_size)
+def _load(file: IO[bytes]) -> tuple[dict[str, Array], dict[str, Any]]:
+    size = os.fstat(file.fileno()).st_size
+    header = _read_header(file, size)
     document = _document(header.pop("__metadata__", None))
-    room = status.st_size - file.tell()
+    room = size - file.tell()
     layout = _layout(header, room)
     buffer = np.empty(room, np.uint8)
     if file.readinto(buffer.data) != room:  # type: ignore[attr-defined]
@@ -219,7 +175,7 @@ def _load(file: BinaryIO) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, document
 
 
-def _read_header(file: BinaryIO, size: int) -> dict[str, Any]:
+def _read_header(file: IO[bytes], size: int) -> dict[str, Any]:
     start = file.read(256)
     length = int.from_bytes(start[:8], "little")
     if start[8:9] != b"{" or length > min(size - 8, MAX_HEADER):
@@ -324,7 +280,7 @@ def checkpoint_name(step: int) -> str:
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder by name, highest step first; none if there is no folder."""
-    matches = [match for name in _files(folder) if (match := CHECKPOINT.fullmatch(name))]
+    matches = [match for name in files_in(folder) if (match := CHECKPOINT.fullmatch(name))]
     steps = [int(match[1]) for match in matches if match[0] == checkpoint_name(int(match[1]))]
     return [folder / checkpoint_name(step) for step in sorted(steps, reverse=True)]
 
@@ -360,12 +316,7 @@ def prune(folder: Path, keep: int, also: Iterable[int]) -> None:
     surplus = [path for path in paths if path.name not in kept]
     if surplus:
         good = next((path for path in paths if _is_good(path)), None)
-        _remove(path for path in surplus if path != good)
-
-
-def remove_stale_temporaries(folder: Path) -> int:
-    """Remove what interrupted writes left, and say how many. Only for whoever is alone in writing to the folder."""
-    return _remove(folder / name for name in _files(folder) if TEMPORARY.fullmatch(name))
+        remove(path for path in surplus if path != good)
 
 
 def _is_good(path: Path) -> bool:
@@ -373,28 +324,3 @@ def _is_good(path: Path) -> bool:
         read(path)
         return True
     return False
-
-
-def _files(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_file()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise _storage_error("read", folder, error) from error
-
-
-def _remove(paths: Iterable[Path]) -> int:
-    removed = 0
-    for path in paths:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _storage_error("remove", path, error) from error
-        removed += 1
-    return removed
-
-
-def _storage_error(action: str, path: Path, error: OSError) -> StorageError:
-    return StorageError(f"cannot {action} {printable(str(path))}: {error.strerror or error}")

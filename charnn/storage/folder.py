@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import IO
 
 from charnn.errors import ConfigError, RunBusyError, StorageError, printable
+from charnn.storage.disk import TEMPORARY, open_to_write, storage_errors, sync_folder
 
 ATTEMPTS = 5
 PAUSE = 0.02
 """Whoever only asks whether a folder is busy holds its lock for an instant, so taking it is tried more than once."""
 
-UNFINISHED = re.compile(r"lock|config\.yaml|corpus\.npy(\.tmp)?|metrics\.jsonl|tmp\w{8}|\..+\.[0-9]+-[0-9a-f]{16}\.tmp")
+UNFINISHED = re.compile(rf"lock|config\.yaml|corpus\.npy|metrics\.jsonl|tmp\w{{8}}|{TEMPORARY.pattern}", re.DOTALL)
 """The files that making a run leaves when it is killed, before there is a checkpoint."""
 
 
@@ -33,27 +34,21 @@ def lock_folder(path: Path) -> IO[bytes]:
     owner = ""
     for attempt in range(ATTEMPTS):
         time.sleep(PAUSE if attempt else 0)
-        file = None
-        try:
-            file = _open_lock(path)
-            if _take(file, path / "lock"):
-                return file
-            owner = os.pread(file.fileno(), 32, 0).decode("ascii", "replace").strip()
-            file.close()
-        except OSError as error:
-            if file is not None:
+        with storage_errors("write in", path):
+            file = os.fdopen(open_to_write(path / "lock"), "r+b", buffering=0)
+            try:
+                if _take(file, path / "lock"):
+                    return file
+                file.seek(0)
+                owner = file.read(32).decode("ascii", "replace").strip()
+            except OSError:
                 file.close()
-            raise StorageError(f"cannot write in {printable(str(path))}: {error.strerror}") from error
+                raise
+            file.close()
     raise RunBusyError(
         f"process {printable(owner or 'unknown')} is training in {printable(str(path))}",
         "wait for it, or stop it with Ctrl-C",
     )
-
-
-def _open_lock(path: Path) -> IO[bytes]:
-    """A link in the place of the lock is not followed: it may lead out of the run folder."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    return os.fdopen(os.open(path / "lock", flags, 0o666), "r+b", buffering=0)
 
 
 def _take(file: IO[bytes], path: Path) -> bool:
@@ -131,18 +126,17 @@ def _claim(path: Path, notice: Callable[[str], None]) -> IO[bytes]:
         left = [entry for entry in _check_free(path) if entry.name != "lock"]
         if left:
             notice(f"{printable(str(path))}: beginning anew what another process left unfinished")
-        for entry in left:
-            shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else Path(entry).unlink()
+        with storage_errors("write in", path):
+            for entry in left:
+                shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else Path(entry).unlink()
         return lock
-    except BaseException as error:
+    except BaseException:
         with suppress(OSError):
             if lock is not None:
                 (path / "lock").unlink(missing_ok=True)
                 lock.close()
             if is_new:
                 path.rmdir()
-        if isinstance(error, OSError):
-            raise StorageError(f"cannot write in {printable(str(path))}: {error.strerror}") from error
         raise
 
 
@@ -161,17 +155,15 @@ def _check_free(path: Path) -> list[os.DirEntry[str]]:
 def _is_left_over(entry: os.DirEntry[str]) -> bool:
     if entry.name == "checkpoints" and entry.is_dir(follow_symlinks=False):
         return all(UNFINISHED.fullmatch(inner.name) for inner in _entries(Path(entry.path)))
-    status = entry.stat(follow_symlinks=False)
+    with storage_errors("read", entry.path):
+        status = entry.stat(follow_symlinks=False)
     trained = entry.name == "metrics.jsonl" and status.st_size > 0
     return stat.S_ISREG(status.st_mode) and bool(UNFINISHED.fullmatch(entry.name)) and not trained
 
 
 def _entries(path: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(path) as entries:
-            return list(entries)
-    except OSError as error:
-        raise StorageError(f"cannot read {printable(str(path))}: {error.strerror}") from error
+    with storage_errors("read", path), os.scandir(path) as entries:
+        return list(entries)
 
 
 def make_folder(path: Path) -> bool:
@@ -179,11 +171,7 @@ def make_folder(path: Path) -> bool:
     try:
         path.mkdir()
         with suppress(PermissionError):  # a folder that may be written but not read
-            descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_folder(path.parent)
     except OSError as error:
         if isinstance(error, FileExistsError) and path.is_dir():
             return False

@@ -6,14 +6,15 @@ One trainer writes at a time. A line that could not be written waits in memory a
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charnn.errors import StorageError, printable
+from charnn.errors import StorageError
+from charnn.storage.disk import open_to_read, open_to_write, storage_errors
 
 NEEDED = (
     "epoch",
@@ -57,8 +58,8 @@ class MetricsFile:
 
         Raises StorageError.
         """
-        try:
-            descriptor = self._open()
+        with storage_errors("write", self.path):
+            descriptor = open_to_write(self.path)
             try:
                 there = os.fstat(descriptor).st_size
                 self.length = length if length <= there else _whole_lines(descriptor, there)
@@ -67,39 +68,35 @@ class MetricsFile:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-        except OSError as error:
-            raise self._storage_error(error) from error
         return length <= there
 
     def _write(self, sync: bool) -> None:
         try:
-            descriptor = self._open()
-            try:
-                while rest := self._tail[self._written :]:
-                    self._written += os.pwrite(descriptor, rest, self.length + self._written)
-                if sync:
-                    os.fsync(descriptor)
-                    self.length += len(self._tail)
-                    self._tail, self._written = b"", 0
-            finally:
-                os.close(descriptor)
-        except OSError as error:
+            with storage_errors("write", self.path):
+                self._write_tail(sync)
+        except StorageError:
             if sync:
                 self._written = 0
-            raise self._storage_error(error) from error
+            raise
 
-    def _open(self) -> int:
-        """A link in the place of the file is not followed: it may lead out of the run folder."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        return os.open(self.path, flags, 0o666)
-
-    def _storage_error(self, error: OSError) -> StorageError:
-        return StorageError(f"cannot write {printable(str(self.path))}: {error.strerror}")
+    def _write_tail(self, sync: bool) -> None:
+        descriptor = open_to_write(self.path)
+        try:
+            os.lseek(descriptor, self.length + self._written, os.SEEK_SET)
+            while rest := self._tail[self._written :]:
+                self._written += os.write(descriptor, rest)
+            if sync:
+                os.fsync(descriptor)
+                self.length += len(self._tail)
+                self._tail, self._written = b"", 0
+        finally:
+            os.close(descriptor)
 
 
 def _whole_lines(descriptor: int, length: int) -> int:
     """Bytes up to and with the last line end within ``length``."""
-    return os.pread(descriptor, length, 0).rfind(b"\n") + 1
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, length).rfind(b"\n") + 1
 
 
 def read_metrics(path: Path) -> tuple[list[dict[str, Any]], bool]:
@@ -108,24 +105,20 @@ def read_metrics(path: Path) -> tuple[list[dict[str, Any]], bool]:
     Raises StorageError.
     """
     lines: list[dict[str, Any]] = []
-    try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    with storage_errors("read", path):
+        try:
+            with open_to_read(path) as file:
+                while line := file.readline(LONGEST_LINE):
+                    if (value := _parsed(line)) is None:
+                        return lines, True
+                    lines.append(value)
+        except FileNotFoundError:
+            return [], False
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a pipe, a socket or a device
                 return [], True
-            while line := file.readline(LONGEST_LINE):
-                if (value := _parsed(line)) is None:
-                    return lines, True
-                lines.append(value)
-    except FileNotFoundError:
-        return [], False
-    except OSError as error:
-        raise StorageError(f"cannot read {printable(str(path))}: {error.strerror}") from error
+            raise
     return lines, False
-
-
-def _without_waiting(name: str, flags: int) -> int:
-    """Opening a pipe must not wait for its writer."""
-    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

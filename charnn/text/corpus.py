@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
+from charnn.storage.disk import write_blocks_atomically
 from charnn.text.sources import (
     ReadProgress,
     ReadWatch,
@@ -30,7 +31,7 @@ from charnn.text.sources import (
     code_points,
     open_file,
     read_blocks,
-    storage,
+    reading,
 )
 from charnn.text.unicode import Codes
 
@@ -115,27 +116,35 @@ def encode(
     at all. The fingerprint is "sha256:" and the SHA-256, in hex, over the bytes of the ids. Raises CorpusError when
     the text is no longer what the survey saw, StorageError when `path` cannot be written.
     """
-    temporary, name = path.with_name(path.name + ".tmp"), printable(str(path))
-    with storage("write", name):
-        temporary.unlink(missing_ok=True)
-        file = temporary.open("xb")
-    try:
-        blocks = map(encode_block, code_points(sources, progress, stop))
-        digest = _write_ids(file, name, blocks, np.dtype(id_type).newbyteorder("<"), length)
-        with storage("write", name):
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            temporary.replace(path)
-            _sync_folder(path.parent)
-    except UnknownCharacters as error:
-        raise _changed(error.message) from error
-    finally:
-        with suppress(OSError):
-            file.close()
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return f"sha256:{digest}"
+    digest, kind = hashlib.sha256(), np.dtype(id_type).newbyteorder("<")
+    blocks = _id_blocks(code_points(sources, progress, stop), encode_block, kind, length)
+    write_blocks_atomically(path, chain([_header(kind, length)], _hashed(blocks, digest)))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _id_blocks(
+    texts: Iterable[Codes], encode_block: Callable[[Codes], Ids], id_type: np.dtype[Any], length: int
+) -> Iterator[bytes]:
+    """The ids of a text as they lie on disk. Raises CorpusError unless there are as many as the survey saw."""
+    done = 0
+    for codes in texts:
+        done += codes.size
+        if done > length:
+            raise _changed(f"it had {length:,} characters and now has more")
+        try:
+            ids = encode_block(codes)
+        except UnknownCharacters as error:
+            raise _changed(error.message) from error
+        yield ids.astype(id_type).tobytes()
+    if done < length:
+        raise _changed(f"it had {length:,} characters and now has {done:,}")
+
+
+def _hashed(blocks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
+    """The same blocks, each fed to the digest on its way."""
+    for block in blocks:
+        digest.update(block)
+        yield block
 
 
 def open_ids(path: Path, fingerprint: str | None = None, stop: Stop | None = None) -> Ids:
@@ -146,7 +155,7 @@ def open_ids(path: Path, fingerprint: str | None = None, stop: Stop | None = Non
     name = printable(str(path))
     try:
         with open_file(path, name) as file:
-            with storage("read", name):
+            with reading(name):
                 whole = _has_our_header(file)
             if not whole:
                 raise _damaged(name, "it is not a file of ids, or was cut short")
@@ -154,7 +163,7 @@ def open_ids(path: Path, fingerprint: str | None = None, stop: Stop | None = Non
                 raise _damaged(name, "its SHA-256 is not the one stored with the run")
     except CorpusError as error:
         raise _damaged(name, error.message) from None
-    with storage("read", name):
+    with reading(name):
         ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
     return ids
 
@@ -198,24 +207,6 @@ def _check_large_enough(known: npt.NDArray[np.intp], characters: int, files: int
         raise CorpusError(f"the corpus holds {characters:,} characters, and each of them is {only}", hint)
 
 
-def _write_ids(file: IO[bytes], name: str, blocks: Iterable[Ids], id_type: np.dtype[Any], length: int) -> str:
-    """Write header and ids; return the SHA-256 of the ids in hex."""
-    digest, written = hashlib.sha256(), 0
-    with storage("write", name):
-        file.write(_header(id_type, length))
-    for ids in blocks:
-        written += ids.size
-        if written > length:
-            raise _changed(f"it had {length:,} characters and now has more")
-        data = ids.astype(id_type).tobytes()
-        digest.update(data)
-        with storage("write", name):
-            file.write(data)
-    if written < length:
-        raise _changed(f"it had {length:,} characters and now has {written:,}")
-    return digest.hexdigest()
-
-
 def _header(id_type: np.dtype[Any], length: int) -> bytes:
     """The 128 bytes before the ids: a .npy header of version 1.0, the same with every version of NumPy."""
     fields = f"{{'descr': '{id_type.str}', 'fortran_order': False, 'shape': ({length},), }}"
@@ -235,15 +226,6 @@ def _fingerprint(file: IO[bytes], name: str, stop: Stop | None) -> str:
     for block in read_blocks(file, name, 1 << 20, ReadWatch(0, None, stop)):
         digest.update(block)
     return f"sha256:{digest.hexdigest()}"
-
-
-def _sync_folder(folder: Path) -> None:
-    if hasattr(os, "O_DIRECTORY"):  # elsewhere a folder cannot be opened
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _changed(how: str) -> CorpusError:

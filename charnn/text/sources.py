@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import codecs
 import errno
-import os
 import stat
 import sys
 import tempfile
@@ -19,9 +18,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
-from charnn.errors import ConfigError, CorpusError, StorageError, printable
+from charnn.errors import ConfigError, CorpusError, printable
+from charnn.storage.disk import open_to_read, storage_errors
 from charnn.text.decoding import HEAD, settle_encoding, text_encoding, undecodable
 from charnn.text.unicode import NORMAL_FORMS, Codes, code_points_of, normalized
 
@@ -138,7 +138,7 @@ class ReadWatch:
 def read_blocks(file: IO[bytes], name: str, block_size: int, watch: ReadWatch) -> Iterator[bytes]:
     """The bytes of a file from where it stands."""
     while True:
-        with storage("read", name):
+        with reading(name):
             block = file.read(block_size)
         if not block:
             return
@@ -153,12 +153,12 @@ def _texts(sources: Sources, watch: ReadWatch, notice: Callable[[str], None]) ->
             if sources.tokens == "bytes":
                 codec, start = "latin-1", 0  # where byte n is code point n
             else:
-                with storage("read", source.name):
+                with reading(source.name):
                     head = file.read(HEAD)
                 codec, start = settle_encoding(head, source.name, sources.encoding)
                 if start:
                     notice(f"{source.name}: the byte order mark at its beginning is left out")
-                with storage("read", source.name):
+                with reading(source.name):
                     file.seek(start)
             decoder, position = codecs.getincrementaldecoder(codec)(), start
             for block in chain(read_blocks(file, source.name, sources.block_size, watch), [b""]):
@@ -167,7 +167,7 @@ def _texts(sources: Sources, watch: ReadWatch, notice: Callable[[str], None]) ->
                     text = decoder.decode(block, final=not block)
                 except UnicodeDecodeError as error:
                     offset = position - len(error.object) + error.start
-                    with storage("read", source.name):
+                    with reading(source.name):
                         problem = undecodable(file, source.name, codec, start, offset, error.object[error.start])
                     raise problem from None
                 if text:
@@ -178,7 +178,7 @@ def _find(path: Path, notice: Callable[[str], None]) -> list[Source]:
     """The regular file at a path, or all below a folder, sorted by path; nothing whose name begins with a dot."""
     name = printable(str(path))
     try:
-        with storage("read", name):
+        with reading(name):
             mode = path.stat().st_mode
     except ValueError:
         raise CorpusError(f"there is no {name}", "a path holds no NUL character") from None
@@ -200,7 +200,7 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
     files, skipped, folders = list[Path](), list[Path](), [folder]
     while folders:
         folder = folders.pop()
-        with storage("read", printable(str(folder))):
+        with reading(printable(str(folder))):
             for path in folder.iterdir():
                 if path.name.startswith("."):
                     continue
@@ -212,7 +212,7 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def _source(path: Path) -> Source:
-    with storage("read", name := printable(str(path))):
+    with reading(name := printable(str(path))):
         return Source(name, path, path.stat().st_size)
 
 
@@ -222,14 +222,14 @@ def _copy_of_standard_input(stdin: IO[bytes] | None, work: Path, stop: Stop | No
     if stdin is None:
         raise CorpusError("standard input is closed", "name a text file, or pipe one in")
     name = printable(str(work))
-    with storage("write", name):
+    with storage_errors("write", name):
         spool = tempfile.TemporaryFile(dir=work)  # noqa: SIM115 (the caller keeps it)
     try:
         watch = ReadWatch(0, None, stop)
         for block in read_blocks(stdin, "standard input", 1 << 20, watch):
-            with storage("write", name):
+            with storage_errors("write", name):
                 spool.write(block)
-        with storage("write", name):
+        with storage_errors("write", name):
             spool.flush()
             return spool, spool.tell()
     except BaseException:
@@ -243,28 +243,29 @@ def _open_source(sources: Sources, source: Source) -> AbstractContextManager[IO[
         return open_file(source.path, source.name)
     if sources.spool is None:
         raise CorpusError("standard input can be read only through open_sources")
-    with storage("read", source.name):
+    with reading(source.name):
         sources.spool.seek(0)
     return nullcontext(sources.spool)
 
 
 def open_file(path: Path, name: str) -> IO[bytes]:
     """Open a regular file for reading; a pipe or a device in its place neither blocks nor is read."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with storage("read", name):
-        descriptor = os.open(path, flags)
-        if stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return os.fdopen(descriptor, "rb")
-        os.close(descriptor)
-    raise CorpusError(f"{name} is not a regular file")
+    with reading(name):
+        try:
+            return open_to_read(path)
+        except OSError as error:
+            if error.errno in (errno.EISDIR, errno.ENXIO):
+                raise CorpusError(f"{name} is not a regular file") from error
+            raise
 
 
 @contextmanager
-def storage(action: Literal["read", "write"], name: str) -> Iterator[None]:
+def reading(name: str) -> Iterator[None]:
     """Turn what the operating system refuses into an error that names the path."""
-    try:
-        yield
-    except OSError as error:
-        if action == "read" and error.errno in _MISSING:
-            raise CorpusError(f"there is no {name}", "check the path") from error
-        raise StorageError(f"cannot {action} {name}: {error.strerror or error}") from error
+    with storage_errors("read", name):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _MISSING:
+                raise CorpusError(f"there is no {name}", "check the path") from error
+            raise

@@ -16,14 +16,14 @@ from harness import ROOT
 
 DEFECTS = {
     "files are not synced": (
-        "storage/checkpoint.py",
+        "storage/disk.py",
         "        os.fsync(descriptor)\n        _compare",
         "        _compare",
         "synced",
     ),
-    "folders are not synced": ("storage/checkpoint.py", "        _sync_folder(path.parent)\n", "", "synced"),
+    "folders are not synced": ("storage/disk.py", "            sync_folder(path.parent)\n", "", "synced"),
     "what was written is not read back": (
-        "storage/checkpoint.py",
+        "storage/disk.py",
         "        _compare(descriptor, data)\n",
         "",
         "give_back",
@@ -35,15 +35,17 @@ DEFECTS = {
         "mutants or damage",
     ),
     "a checkpoint is written in place": (
-        "storage/checkpoint.py",
-        "        _write_new(temporary, data)\n        os.replace(temporary, path)",
-        "        path.unlink(missing_ok=True)\n        _write_new(path, data)",
+        "storage/disk.py",
+        "            descriptor = os.open(temporary, NEW, 0o666)\n",
+        "            path.unlink(missing_ok=True)\n            descriptor = os.open(path, NEW, 0o666)\n",
         "killed_at_a_system_call",
+        "            os.replace(temporary, path)  # noqa: PTH105 (the call that fault injection replaces)\n",
+        "",
     ),
     "the last good checkpoint is pruned": (
         "storage/checkpoint.py",
-        "_remove(path for path in surplus if path != good)",
-        "_remove(surplus)",
+        "remove(path for path in surplus if path != good)",
+        "remove(surplus)",
         "pruning",
     ),
     "the carry is not restored": (
@@ -102,7 +104,12 @@ DEFECTS = {
         "        pass\n",
         "second_trainer or many_that_make",
     ),
-    "links are followed": ("storage/metrics.py", " | os.O_NOFOLLOW", "", "link_in_a_run_folder"),
+    "links are followed": (
+        "storage/disk.py",
+        '"O_RDWR", "O_CREAT", "O_NOFOLLOW", "O_NONBLOCK"',
+        '"O_RDWR", "O_CREAT", "O_NONBLOCK"',
+        "link_in_a_run",
+    ),
     "arrays are not compared with the configuration": (
         "runs/document.py",
         "        if wanted != found:",
@@ -149,7 +156,7 @@ def test_a_seeded_defect_turns_the_suite_red(name: str, tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "charnn" / file).write_text(text)
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-k", tests]
-    command += ["tests/reliability", "tests/test_checkpoint.py"]
+    command += ["tests/reliability", "tests/test_checkpoint.py", "tests/test_disk.py"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-500:]
