@@ -9,6 +9,7 @@ from reference import VARIANTS, gradient_errors, random_chunk, random_masks, ran
 from charnn.config import cell_names
 from charnn.network.cells import Views, find_cell
 from charnn.network.dropout import NOTHING_DROPPED, Masks
+from charnn.network.layers import sum_rows_by_id
 
 T, B = 4, 2
 LIMIT = 1e-6
@@ -97,3 +98,12 @@ def test_the_gradient_of_a_sum_is_scaled_as_asked_and_nothing_is_left_of_the_las
     again, _ = model.gradient(x, y, carry, workspace, model.views(half), 0.5)
     assert total == again
     np.testing.assert_allclose(half, one / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [1, 7, 4000])
+def test_rows_are_added_up_by_id(count: int) -> None:
+    rng = np.random.default_rng(count)
+    ids, rows = rng.integers(0, count, 300), rng.standard_normal((300, 20))
+    slow = np.zeros((count, 20))
+    np.add.at(slow, ids, rows)
+    np.testing.assert_allclose(sum_rows_by_id(ids, rows, count, np.empty_like(rows)), slow, atol=1e-12)

@@ -98,7 +98,9 @@ class CharacterInput(Input):
         """Of what stands for the characters: the embedding, or Wx where there is none."""
         self.scale = gate_scale(cell, dtype)[:, None, None]  # (G, 1, 1)
         self.table = new_array((G, V, H), dtype)
-        self._masked: Array | None = None  # room for the table after dropout, made when first needed
+        # Made when first needed: the table after dropout, and rows (N, G * H) in the order of their ids.
+        self._masked: Array | None = None
+        self._grouped = new_array((0, 0), dtype)
 
     def pack(self) -> None:
         self._fill(self.table, self._vectors(None))
@@ -127,7 +129,9 @@ class CharacterInput(Input):
     def backward(self, ids: Array, da: Array, g: Views, dx: Array, mask: Array | None = None) -> None:
         """Gradients of the parameters from ``da`` (N, G * H), and the ``mask`` of the forward pass; ids have none."""
         V, GH = self.table.shape[1], da.shape[1]
-        dtable = sum_rows_by_id(ids, da, V)  # (V, G * H)
+        if self._grouped.shape != da.shape:
+            self._grouped = new_array(da.shape, da.dtype)
+        dtable = sum_rows_by_id(ids, da, V, self._grouped)  # (V, G * H)
         np.sum(dtable, axis=0, out=g.b.reshape(GH))
         dvectors = g.embedding if self.embedding_size else g.Wx
         if self.embedding_size:
@@ -140,24 +144,20 @@ class CharacterInput(Input):
             np.multiply(dvectors, mask, out=dvectors)
 
 
-FEW = 160
-"""Up to this many ids, adding rows up by a product with one-hot vectors is faster than sorting them."""
-
-
-def sum_rows_by_id(ids: Array, rows: Array, count: int) -> Array:
+def sum_rows_by_id(ids: Array, rows: Array, count: int, grouped: Array) -> Array:
     """Scatter-add: (count, M) whose line i is the sum of the ``rows`` (N, M) with ``ids`` (N,) equal to i.
 
-    For few ids a product with the one-hot vectors; for thousands the rows are sorted by id and each run is summed.
+    The rows are brought into the order of their ids, in ``grouped`` (N, M); then those of an id lie side by side, and a
+    product with ones adds them up.
     """
-    if count <= FEW:
-        one_hot = np.zeros((len(ids), count), rows.dtype)
-        one_hot[np.arange(len(ids)), ids] = 1
-        product: Array = np.matmul(one_hot.T, rows)
-        return product
-    order = np.argsort(ids, kind="stable")
-    present, starts = np.unique(ids[order], return_index=True)
+    np.take(rows, np.argsort(ids, kind="stable"), axis=0, out=grouped, mode="clip")
+    counts = np.bincount(ids, minlength=count)
     sums = np.zeros((count, rows.shape[1]), rows.dtype)
-    sums[present] = np.add.reduceat(rows[order], starts, axis=0)
+    ones = np.ones(counts.max(), rows.dtype)
+    start = 0
+    for i in np.flatnonzero(counts):
+        np.dot(ones[: counts[i]], grouped[start : start + counts[i]], out=sums[i])
+        start += counts[i]
     return sums
 
 
