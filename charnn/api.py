@@ -31,7 +31,7 @@ from charnn.insight.reading import streams_for
 from charnn.insight.score import Scored, Scorer
 from charnn.insight.texts import Text, count_ngrams, open_text, own_text
 from charnn.network.model import CharRNN
-from charnn.runs import opening, snapshot
+from charnn.runs import opening, snapshot, summary
 from charnn.sampling.sampler import Sampling, generate
 from charnn.text.vocabulary import Vocabulary
 from charnn.training import trainer
@@ -189,7 +189,7 @@ def load(path: StrPath | None = None, *, newest: bool = False) -> Run:
     Of a folder the checkpoint of the lowest validation loss is read, or with ``newest`` the last good one. Raises
     CheckpointError if there is none or it is damaged.
     """
-    return Run(snapshot.load_snapshot(snapshot.newest_run() if path is None else Path(path), newest=newest))
+    return Run(snapshot.load_snapshot(summary.newest_run() if path is None else Path(path), newest=newest))
 
 
 def train(

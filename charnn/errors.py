@@ -13,6 +13,15 @@ CharnnError                1   a bug in charnn, or the base of what follows
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+Warn = Callable[[str], None]
+"""Where a note or a warning goes that is no reason to stop: one sentence, as in an error."""
+
+
+def ignore(message: str) -> None:
+    """A ``Warn`` that says nothing."""
+
 
 class CharnnError(Exception):
     """Anything charnn reports on purpose: what happened, with the value, and what to try.

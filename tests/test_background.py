@@ -12,7 +12,7 @@ from charnn.baseline.ngrams import measure
 from charnn.config import flat_settings, resolve
 from charnn.runs.opening import create, resume
 from charnn.runs.run import TrainingRun
-from charnn.runs.snapshot import read_report
+from charnn.runs.summary import read_report
 from charnn.training.trainer import Trainer
 
 TEXT = "she sells sea shells by the sea shore; the shells she sells are sea shells, I am sure.\n" * 30

@@ -23,7 +23,7 @@ from charnn.network.model import CharRNN
 from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning import advice
 from charnn.runs.opening import create
-from charnn.runs.snapshot import RunReport, read_report
+from charnn.runs.summary import RunReport, read_report
 from charnn.terminal import inspection, words
 from charnn.terminal.console import PlainConsole
 from charnn.terminal.inspection import Inspection

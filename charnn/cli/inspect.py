@@ -37,7 +37,7 @@ def command(run: tuple[str, ...], by: str, watch: bool, svg: str | None, as_json
     """Loss curves and facts of RUN, or of several overlaid; by default the newest under runs/."""
     if watch + as_json + bool(svg) > 1:
         raise ConfigError("--watch, --svg and --json exclude each other", "give one of them")
-    from charnn.runs.snapshot import newest_run, read_report
+    from charnn.runs.summary import newest_run, read_report
 
     paths = [Path(name) for name in run] or [newest_run()]
     records = [read_report(path, lambda message: tell(f"Warning: {message}")) for path in paths]

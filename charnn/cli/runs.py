@@ -17,7 +17,7 @@ Example:
 @click.command("runs", cls=ExamplesFirst, epilog=EPILOG)
 def command() -> None:
     """A table of the runs under runs/, newest first."""
-    from charnn.runs.snapshot import RUNS, list_runs, read_report
+    from charnn.runs.summary import RUNS, list_runs, read_report
     from charnn.terminal.console import output_console
     from charnn.terminal.runs import RunTable
 

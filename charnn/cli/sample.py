@@ -51,7 +51,8 @@ Examples:
 def command(run: str | None, prompt: str, seed: int | None, count: int, unknown: str, **options: Any) -> None:
     """Let a trained network write. RUN is a run folder or a checkpoint file; by default the newest under runs/."""
     newest, as_json, raw = options.pop("newest"), options.pop("as_json"), options.pop("raw")
-    from charnn.runs.snapshot import load_snapshot, newest_run
+    from charnn.runs.snapshot import load_snapshot
+    from charnn.runs.summary import newest_run
     from charnn.sampling.sampler import Sampling, generate
 
     settings = Sampling(**options | {"stop": tuple(map(_as_utf_8, options["stop"]))})

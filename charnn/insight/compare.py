@@ -21,14 +21,15 @@ from typing import Any
 
 from charnn.config import LENGTHS, Config, ModelConfig, Resolved, Setting, cell_names, resolve
 from charnn.defaults import COMPARE_BUDGET, COMPARE_PARAMETERS
-from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
+from charnn.errors import CheckpointError, ConfigError, CorpusError, Warn, ignore, printable
 from charnn.insight.gradients import measure_reach
 from charnn.insight.memory import ORDERS, TEXT_LIMIT, longest_context, measure_memory
 from charnn.insight.texts import count_ngrams, open_text, own_text
 from charnn.network.shape import LARGEST, hidden_size_for, parameter_count, shape_of
 from charnn.runs import opening
 from charnn.runs.run import TrainingRun
-from charnn.runs.snapshot import RUNS, RunReport, Warn, ignore, load_snapshot, read_report
+from charnn.runs.snapshot import load_snapshot
+from charnn.runs.summary import RUNS, RunReport, read_report
 from charnn.storage.checkpoint import list_checkpoints
 from charnn.storage.disk import write_atomically
 from charnn.storage.folder import new_folder

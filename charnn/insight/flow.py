@@ -110,7 +110,7 @@ def measure_flow(
 
 def clipped_share(loaded: Snapshot) -> float | None:
     """The share of the run's training steps whose gradient was clipped; None where its folder is not there."""
-    metrics, _ = read_metrics(loaded.path.parent.parent / "metrics.jsonl")
+    metrics, _ = read_metrics(loaded.folder / "metrics.jsonl")
     steps = [0, *(line["step"] for line in metrics)]
     clipped = sum(line["clipped"] * (line["step"] - before) for line, before in zip(metrics, steps, strict=False))
     return float(clipped / steps[-1]) if steps[-1] else None

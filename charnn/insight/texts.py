@@ -16,7 +16,7 @@ import numpy as np
 from charnn.baseline.ngrams import TRAIN_LIMIT, NGrams, choose_order
 from charnn.errors import CheckpointError, CorpusError, printable
 from charnn.insight.reading import Ids
-from charnn.runs.snapshot import CorpusFacts, Snapshot, baseline_from_json, field_of
+from charnn.runs.snapshot import Snapshot
 from charnn.text import corpus
 from charnn.text.sources import Sources, code_points, open_sources
 from charnn.text.vocabulary import Vocabulary
@@ -35,13 +35,12 @@ class OwnText:
 
 def own_text(loaded: Snapshot) -> OwnText:
     """What the run's folder keeps of its text. Raises CheckpointError where a checkpoint file stands alone."""
-    facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
-    path = loaded.path.parent.parent / "corpus.npy"
+    path = loaded.folder / "corpus.npy"
     if not path.is_file():
         raise CheckpointError(
             f"there is no copy of the run's own text at {printable(str(path))}", "name the run's folder, or a text file"
         )
-    ids = corpus.open_ids(path, facts.fingerprint)
+    ids = corpus.open_ids(path, loaded.document.corpus.fingerprint)
     data = loaded.config.data
     cut = corpus.split(len(ids), data.val_fraction, data.test_fraction)
     return OwnText(ids[cut.train], ids[cut.validation])
@@ -51,7 +50,7 @@ def count_ngrams(loaded: Snapshot, own: OwnText, order: int | None = None) -> NG
     """The n-gram baseline of the run's training text: up to ``order``, or the order of the run's baseline."""
     train, size = own.train[-TRAIN_LIMIT:], len(loaded.vocabulary)
     if order is None:
-        baseline = baseline_from_json(field_of(loaded.document, "baseline"))
+        baseline = loaded.document.baseline
         order = choose_order(train, size) if baseline is None else baseline.order
     return NGrams.count(train, order, size)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from charnn.network.shape import hidden_size_for, shape_of
-from charnn.runs.snapshot import RunReport
+from charnn.runs.summary import RunReport
 
 if TYPE_CHECKING:
     from charnn.planning.dry_run import DryRun

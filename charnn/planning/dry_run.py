@@ -17,11 +17,11 @@ from typing import IO
 import numpy as np
 
 from charnn.config import OPTIONS, Config, Resolved, TrainingConfig
+from charnn.errors import Warn, ignore
 from charnn.network.shape import check_model, parameters_by_layer, shape_of
 from charnn.planning.repeats import Repeats, find_repeats
 from charnn.runs.fitting import CORE, choose, cores
 from charnn.runs.opening import create
-from charnn.runs.snapshot import Warn, ignore
 from charnn.system import peak_memory, physical_memory
 from charnn.text import corpus
 from charnn.text.batches import Batches

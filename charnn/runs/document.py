@@ -1,45 +1,127 @@
-"""A checkpoint's arrays enter, or a complaint about them leaves: missing, left over, of another shape, not finite."""
+"""A checkpoint as it lies on disk enters; what its document says leaves, read and checked once.
+
+Whatever is missing or impossible in it is a CheckpointError that names the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from charnn.errors import CheckpointError, printable
-from charnn.network.cells import Array, find_cell
-from charnn.network.shape import Shape
-from charnn.network.state_dict import Shapes
-
-DTYPE = "float32"
-SHOWN = 60
-
-
-def carry_arrays(shape: Shape, streams: int) -> Shapes:
-    """The state of every layer."""
-    names = find_cell(shape.cell).state
-    return {f"{layer}.{name}": (streams, shape.hidden_size) for layer in range(shape.layers) for name in names}
+from charnn.baseline.ngrams import Baseline
+from charnn.config import Config
+from charnn.errors import CheckpointError, ConfigError, Warn, printable
+from charnn.runs.state import LARGEST, State
+from charnn.storage import checkpoint
+from charnn.storage.checkpoint import Checkpoint
+from charnn.text.vocabulary import Vocabulary
 
 
-def group(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    """The arrays whose names begin with ``prefix`` and a dot, without it."""
-    return {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What a run remembers of its text."""
+
+    fingerprint: str
+    characters: int
+    files: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, data: Any) -> CorpusFacts:
+        """Raises CheckpointError where a field is missing or of a wrong type."""
+        fingerprint, characters, files = (_field(data, name) for name in ("fingerprint", "characters", "files"))
+        if not (isinstance(fingerprint, str) and type(characters) is int and 0 <= characters <= LARGEST):
+            raise CheckpointError("the checkpoint's facts about its text do not fit")
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise CheckpointError("the checkpoint's list of files is none")
+        return cls(fingerprint, characters, tuple(files))
 
 
-def check(arrays: Mapping[str, Array], expected: Mapping[str, tuple[int, ...]], what: str) -> None:
-    """Raises CheckpointError for arrays that are missing, left over, or of another shape or type than expected."""
-    for name in sorted(expected.keys() | arrays.keys()):
-        wanted = f"{DTYPE} {expected[name]}" if name in expected else "absent"
-        found = f"{arrays[name].dtype} {arrays[name].shape}" if name in arrays else "absent"
-        if wanted != found:
-            shown = f"{what}.{printable(name)[:SHOWN]}"
-            raise CheckpointError(
-                f"its arrays do not fit its configuration: {shown} should be {wanted}, and is {found}"
-            )
+@dataclass(frozen=True)
+class Document:
+    """All that a checkpoint says beside its arrays."""
+
+    config: Config
+    vocabulary: Vocabulary
+    corpus: CorpusFacts
+    baseline: Baseline | None
+    """None where it is not known yet, or there is no validation part."""
+    state: State
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "config": self.config.to_json(),
+            "vocabulary": self.vocabulary.to_json(),
+            "corpus": {**dataclasses.asdict(self.corpus), "files": list(self.corpus.files)},
+            "baseline": None if self.baseline is None else dataclasses.asdict(self.baseline),
+            "state": self.state.to_json(),
+        }
 
 
-def check_finite(arrays: Mapping[str, Array]) -> None:
-    """Raises CheckpointError for weights that are infinite or not a number."""
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise CheckpointError(f"weights in {printable(name)[:SHOWN]} are not finite")
+def read_document(loaded: Checkpoint) -> Document:
+    """What a checkpoint's document says. Raises CheckpointError."""
+    with naming(loaded.path):
+        return Document(
+            Config.from_json(_field(loaded.document, "config")),
+            Vocabulary.from_json(_field(loaded.document, "vocabulary")),
+            CorpusFacts.from_json(_field(loaded.document, "corpus")),
+            _baseline(_field(loaded.document, "baseline")),
+            State.from_json(_field(loaded.document, "state")),
+        )
+
+
+def open_checkpoint(path: Path, warn: Warn, newest: bool = False) -> tuple[Checkpoint, Document]:
+    """A checkpoint file, or that of a run folder which is best by validation or, with ``newest``, the last good one.
+
+    Where the best cannot be read, the last good one is, with a warning. Raises CheckpointError.
+    """
+    if not path.is_dir():
+        loaded = checkpoint.read(path)
+        return loaded, read_document(loaded)
+    last = checkpoint.newest_good(path / "checkpoints", warn)
+    document = read_document(last)
+    if newest or document.state.best_step in (None, document.state.step):
+        return last, document
+    try:
+        loaded = checkpoint.read(path / "checkpoints" / checkpoint.checkpoint_name(document.state.best_step or 0))
+        return loaded, read_document(loaded)
+    except CheckpointError as error:
+        warn(f"{error.message}; using the newest instead of the best")
+        return last, document
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Whatever a checkpoint makes impossible is its fault, and is told with its name."""
+    try:
+        yield
+    except (ConfigError, CheckpointError) as error:
+        raise CheckpointError(f"{printable(str(path))}: {error.message}", error.hint) from error
+
+
+def _field(document: Mapping[str, Any], *names: str) -> Any:
+    value: Any = document
+    for name in names:
+        if not isinstance(value, Mapping) or name not in value:
+            raise CheckpointError(f"the checkpoint lacks {'.'.join(names)}")
+        value = value[name]
+    return value
+
+
+def _baseline(data: Any) -> Baseline | None:
+    """Raises CheckpointError where a figure is missing, unknown, or none."""
+    if data is None:
+        return None
+    try:
+        baseline = Baseline(**{**data, "losses_by_order": tuple(data["losses_by_order"])})
+    except (TypeError, KeyError) as error:
+        raise CheckpointError("the checkpoint's baseline does not fit") from error
+    for field in dataclasses.fields(baseline):
+        value, kinds = getattr(baseline, field.name), (int, float) if "float" in str(field.type) else (int,)
+        for figure in value if isinstance(value, tuple) else (value,):
+            if type(figure) not in kinds or not 0 <= figure <= LARGEST:
+                raise CheckpointError(f"the checkpoint's baseline.{field.name} is {printable(repr(figure))[:80]}")
+    return baseline

@@ -24,9 +24,8 @@ import os
 import numpy as np
 
 from charnn.config import Resolved, TrainingConfig, check_fitted
-from charnn.errors import CorpusError
+from charnn.errors import CorpusError, Warn
 from charnn.network.cells import find_cell
-from charnn.runs.snapshot import Warn
 from charnn.text import corpus
 from charnn.text.batches import Batches
 
@@ -58,7 +57,7 @@ FRESH = 6.7
 ROOM = 0.5
 """Weights for each character of the text from which on a network can learn it by heart."""
 
-LEARNED, LEAST_READINGS, MOST_READINGS = 5.4e6, 60.0, 400.0
+LEARNED, LEAST_READINGS, MOST_READINGS = 5.4e6, 50.0, 400.0
 """A text is learned after so many characters read in all, but after no fewer readings and no more."""
 
 OUTPUTS_FIRST = 0.115

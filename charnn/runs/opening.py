@@ -12,21 +12,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from charnn.config import CHANGEABLE, LENGTHS, Config, Resolved, Setting, check_fitted, coerce, resolve
-from charnn.errors import CheckpointError, ConfigError, CorpusError, printable
+from charnn.errors import CheckpointError, ConfigError, CorpusError, Warn, ignore, printable
 from charnn.network.shape import check_model
 from charnn.network.state_dict import load_state_dict, state_dict
+from charnn.runs.arrays import check_arrays
+from charnn.runs.document import CorpusFacts, naming, read_document
 from charnn.runs.fitting import best_size, choose, cores
-from charnn.runs.run import TrainingRun, check_arrays
-from charnn.runs.snapshot import (
-    RUNS,
-    CorpusFacts,
-    Snapshot,
-    Warn,
-    baseline_from_json,
-    field_of,
-    ignore,
-    naming,
-)
+from charnn.runs.run import TrainingRun
+from charnn.runs.snapshot import Snapshot
+from charnn.runs.summary import RUNS
 from charnn.storage import checkpoint
 from charnn.storage.disk import remove_stale_temporaries, write_atomically
 from charnn.storage.folder import lock_folder, make_folder, new_folder
@@ -199,16 +193,13 @@ def _rebuild(
     lock: IO[bytes],
     stop: Callable[[], None] | None,
 ) -> TrainingRun:
+    document = read_document(loaded)
     with naming(loaded.path):
-        stored = Config.from_json(field_of(loaded.document, "config"))
-        vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
-        facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
-        baseline = baseline_from_json(field_of(loaded.document, "baseline"))
-        check_arrays(loaded, stored, vocabulary)
-    config = _with_changes(stored, layers, path)
-    run = TrainingRun(path, config, vocabulary, facts, baseline, lock, stop)
+        check_arrays(loaded, document.config, len(document.vocabulary))
+    config = _with_changes(document.config, layers, path)
+    run = TrainingRun(path, config, document.vocabulary, document.corpus, document.baseline, lock, stop)
     with naming(loaded.path):
-        run.restore(loaded)
+        run.restore(loaded, document.state)
     return run
 
 

@@ -25,16 +25,12 @@ from charnn.config import Config
 from charnn.errors import CheckpointError
 from charnn.network.cells import Array
 from charnn.network.model import Carry, CharRNN
-from charnn.network.optimizers import RULES, Schedule, new_optimizer
-from charnn.network.shape import parameter_count, shape_of
+from charnn.network.optimizers import Schedule, new_optimizer
+from charnn.network.shape import shape_of
 from charnn.network.state_dict import load_state_dict, state_dict
-from charnn.runs.document import carry_arrays, check, group
-from charnn.runs.snapshot import (
-    CorpusFacts,
-    State,
-    checked_weights,
-    field_of,
-)
+from charnn.runs.arrays import group
+from charnn.runs.document import CorpusFacts, Document, read_document
+from charnn.runs.state import State
 from charnn.storage import checkpoint
 from charnn.storage.metrics import MetricsFile
 from charnn.text import corpus
@@ -129,15 +125,9 @@ class TrainingRun:
         return str(self.path), str(self.checkpoint), json.dumps(self.config.to_json())
 
     def document(self) -> dict[str, Any]:
-        """What a checkpoint says beside its arrays."""
-        return {
-            "config": self.config.to_json(),
-            "vocabulary": self.vocabulary.to_json(),
-            "corpus": {**dataclasses.asdict(self.facts), "files": list(self.facts.files)},
-            "baseline": None if self.baseline is None else dataclasses.asdict(self.baseline),
-            "parameters": self.model.size,
-            "state": self.state.to_json(),
-        }
+        """What a checkpoint says beside its arrays; the number of parameters is for whoever reads it without charnn."""
+        document = Document(self.config, self.vocabulary, self.facts, self.baseline, self.state)
+        return {**document.to_json(), "parameters": self.model.size}
 
     def save(self) -> Path:
         """Write a checkpoint of this step, after the metrics whose length it holds. Raises StorageError."""
@@ -161,9 +151,8 @@ class TrainingRun:
         best = [] if self.state.best_step is None else [self.state.best_step]
         checkpoint.prune(self.checkpoints, self.config.training.keep, best)
 
-    def restore(self, loaded: checkpoint.Checkpoint) -> None:
-        """Take weights, optimizer state, carry and state from a checkpoint of this run. Raises CheckpointError."""
-        state = State.from_json(field_of(loaded.document, "state"))
+    def restore(self, loaded: checkpoint.Checkpoint, state: State) -> None:
+        """Go to where a checkpoint of this run was saved, whose document says ``state``. Raises CheckpointError."""
         if state.position.chunk >= self.batches.chunks_per_epoch:
             raise CheckpointError(f"its text has no chunk {state.position.chunk}")
         load_state_dict(self.model, group(loaded.arrays, "model"))
@@ -178,25 +167,11 @@ def _copy_all(targets: Mapping[str, Array], sources: Mapping[str, Array]) -> Non
         target[...] = sources[name]
 
 
-def check_arrays(loaded: checkpoint.Checkpoint, config: Config, vocabulary: Vocabulary) -> None:
-    """Raises CheckpointError unless a checkpoint holds what training by this configuration needs, and nothing else.
-
-    To be asked before anything is allocated for a configuration that comes from a file.
-    """
-    shape = shape_of(config.model, len(vocabulary))
-    checked_weights(loaded, shape)
-    rule = RULES[config.optimization.optimizer]
-    vectors = dict.fromkeys(rule.state_names, (parameter_count(shape),))
-    check(group(loaded.arrays, "optimizer"), vectors, "optimizer")
-    expected = carry_arrays(shape, config.training.batch_size)
-    check(group(loaded.arrays, "carry"), expected, "carry")
-
-
 def join(path: str, file: str, config: str) -> TrainingRun:
     """The same run in another process, which trains but never writes. See ``TrainingRun.invitation``."""
     loaded = checkpoint.read(Path(file))
-    vocabulary = Vocabulary.from_json(field_of(loaded.document, "vocabulary"))
-    facts = CorpusFacts.from_json(field_of(loaded.document, "corpus"))
-    run = TrainingRun(Path(path), Config.from_json(json.loads(config)), vocabulary, facts, None, None)
-    run.restore(loaded)
+    document = read_document(loaded)
+    changed = Config.from_json(json.loads(config))
+    run = TrainingRun(Path(path), changed, document.vocabulary, document.corpus, None, None)
+    run.restore(loaded, document.state)
     return run

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning import advice
-from charnn.runs.snapshot import RunReport
+from charnn.runs.summary import RunReport
 from charnn.terminal import words
 from charnn.terminal.charts.axes import Format
 from charnn.terminal.charts.chart import Chart, Level, Mark, Series

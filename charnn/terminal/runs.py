@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
-from charnn.runs.snapshot import RunReport, Summary
+from charnn.runs.summary import RunReport, Summary
 from charnn.terminal import words
 from charnn.terminal.charts.chart import sparkline
 from charnn.terminal.safe import one_line

@@ -14,6 +14,7 @@ from contextlib import suppress
 import numpy as np
 
 from charnn.errors import CheckpointError, DivergenceError, StorageError, printable
+from charnn.runs.document import read_document
 from charnn.runs.run import TrainingRun
 from charnn.storage import checkpoint
 from charnn.training.events import RolledBack
@@ -43,12 +44,13 @@ def roll_back(run: TrainingRun, team: Team, error: DivergenceError) -> RolledBac
     found = np.zeros(1)
     good = _last_good(run) if team.rank == 0 else None
     if good is not None and training.on_divergence == "rollback" and diverged.rollbacks < training.max_rollbacks:
-        found[0] = 1 + int(good.document["state"]["step"])
+        found[0] = 1 + read_document(good).state.step
     team.sum(found)
     if not found[0]:
         raise _with_advice(run, error)
     step = int(found[0]) - 1
-    run.restore(good or checkpoint.read(run.checkpoints / checkpoint.checkpoint_name(step)))
+    good = good or checkpoint.read(run.checkpoints / checkpoint.checkpoint_name(step))
+    run.restore(good, read_document(good).state)
     run.state.rollbacks, run.state.elapsed = diverged.rollbacks + 1, diverged.elapsed
     if team.rank == 0:
         run.metrics.cut(run.state.metrics_length)

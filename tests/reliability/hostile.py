@@ -120,7 +120,8 @@ def mutate_arrays(arrays: dict[str, np.ndarray], chance: random.Random) -> dict[
 def use(run: Path) -> None:
     """Everything that charnn does with a run folder, in short."""
     from charnn.runs.opening import resume
-    from charnn.runs.snapshot import load_snapshot, read_report
+    from charnn.runs.snapshot import load_snapshot
+    from charnn.runs.summary import read_report
     from charnn.sampling.sampler import Sampling, generate
     from charnn.terminal.console import output_console
     from charnn.terminal.inspection import Inspection

@@ -111,7 +111,7 @@ DEFECTS = {
         "link_in_a_run",
     ),
     "arrays are not compared with the configuration": (
-        "runs/document.py",
+        "runs/arrays.py",
         "        if wanted != found:",
         "        if False:",
         "forged or structural",
