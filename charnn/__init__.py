@@ -9,19 +9,35 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "Sampling", "Score", "__version__", "compare", "errors", "load", "train"]
-
 if TYPE_CHECKING:
     from charnn import errors
     from charnn.api import Run, Score, compare, load, train
     from charnn.sampling.sampler import Sampling
+    from charnn.training.events import Finished, Metrics, RolledBack, Saved, Step, Validated, Validating
+
+__all__ = [
+    "Finished",
+    "Metrics",
+    "RolledBack",
+    "Run",
+    "Sampling",
+    "Saved",
+    "Score",
+    "Step",
+    "Validated",
+    "Validating",
+    "__version__",
+    "compare",
+    "errors",
+    "load",
+    "train",
+]
 
 _HOMES = {
-    "Run": "charnn.api",
-    "Score": "charnn.api",
-    "compare": "charnn.api",
-    "load": "charnn.api",
-    "train": "charnn.api",
+    **dict.fromkeys(["Run", "Score", "compare", "load", "train"], "charnn.api"),
+    **dict.fromkeys(
+        ["Finished", "Metrics", "RolledBack", "Saved", "Step", "Validated", "Validating"], "charnn.training.events"
+    ),
     "Sampling": "charnn.sampling.sampler",
 }
 
@@ -34,3 +50,7 @@ def __getattr__(name: str) -> Any:
     if name == "errors":
         return importlib.import_module("charnn.errors")
     raise AttributeError(f"module 'charnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

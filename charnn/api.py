@@ -200,7 +200,7 @@ def train(
     init_from: StrPath | None = None,
     **options: Any,
 ) -> Iterator[Event]:
-    """Train a network on text files and folders, or go on with a run; yields the events of ``charnn.training.events``.
+    """Train a network on text files and folders, or go on with a run; yields events: ``charnn.Step`` and others.
 
     ``options`` are the options of the configuration by name: cell="gru", hidden_size=256, epochs=5. With ``budget``,
     what is not given of the network is fitted to it (see ``charnn/runs/fitting.py``). With ``resume`` only those in
@@ -243,7 +243,7 @@ def compare(
         raise ConfigError("compare needs either a corpus or a comparison to resume")
     if resume is not None:
         if options or cells or parameters or out:
-            raise ConfigError("resume goes alone: everything else is as it was")
+            raise ConfigError("resume takes no other arguments: the comparison keeps what it was begun with")
         comparison = comparisons.reopen(Path(resume))
     else:
         settings = flat_settings(options)

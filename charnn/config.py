@@ -35,13 +35,13 @@ def cell_names() -> tuple[str, ...]:
 class DataConfig:
     """How a text becomes ids, and which part of it is held out."""
 
-    tokens: str = option("chars", "what one step predicts", choices=("chars", "bytes"))
+    tokens: str = option("chars", "unit of text that the network predicts", choices=("chars", "bytes"))
     encoding: str = option("utf-8", "encoding of the text files")
     normalize: str = option("none", "Unicode normal form", choices=("none", "nfc", "nfd"))
     val_fraction: float = option(
         0.1, "share of the text, after the training part, held out for validation", low=0, below=1
     )
-    test_fraction: float = option(0.0, "share of the text, at its end, that training never looks at", low=0, below=1)
+    test_fraction: float = option(0.0, "share of the text, at its end, held out for testing", low=0, below=1)
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class ModelConfig:
     cell: str = option("lstm", "recurrent cell", choices=cell_names)
     activation: str = option("auto", "nonlinearity of a vanilla cell; auto: tanh", choices=("auto", "tanh", "relu"))
     layers: int = option(2, "recurrent layers", low=1, high=64)
-    hidden_size: int = option(128, "units a layer", low=1, high=65536)
-    embedding_size: int = option(0, "columns of the character embedding; 0: one-hot", low=0, high=65536)
+    hidden_size: int = option(128, "hidden units per layer", low=1, high=65536)
+    embedding_size: int = option(0, "size of the character embedding; 0: one-hot", low=0, high=65536)
     forget_bias: float = option(1.0, "lstm: initial bias of the forget gate", low=-100, high=100)
     chrono: int = option(
         0,
@@ -60,12 +60,12 @@ class ModelConfig:
         low=0,
         high=10**9,
     )
-    dropout: float = option(0.0, "share of each layer's outputs dropped in training", low=0, high=0.95)
+    dropout: float = option(0.0, "dropout probability of each layer's outputs", low=0, high=0.95)
     dropout_samples: int = option(
-        1, "masks of the top layer's dropout that the loss is averaged over, in antithetic pairs", low=1, high=256
+        1, "dropout masks of the top layer that the loss is averaged over, in antithetic pairs", low=1, high=256
     )
     input_dropout: float = option(
-        0.0, "share of each character's vector (of the embedding, or one-hot) dropped in training", low=0, high=0.95
+        0.0, "dropout probability of each character's vector, embedded or one-hot", low=0, high=0.95
     )
 
 
@@ -86,16 +86,16 @@ class OptimizationConfig:
     beta2: float = option(0.999, "adam: decay of the mean square", low=0, below=1)
     epsilon: float = option(1e-8, "adam, rmsprop, adagrad: added to the root mean square", above=0, high=1)
     weight_decay: float = option(0.0, "decoupled weight decay, times the learning rate", low=0, high=100)
-    clip_norm: float = option(5.0, "gradient clipping: largest norm of all together; 0: none", low=0, high=1e9)
-    clip_value: float = option(0.0, "gradient clipping: largest absolute value of each; 0: none", low=0, high=1e9)
+    clip_norm: float = option(5.0, "clip the norm of the gradient to this; 0: no clipping", low=0, high=1e9)
+    clip_value: float = option(0.0, "clip each element of the gradient to this; 0: no clipping", low=0, high=1e9)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """How long, in what pieces, and what is written when."""
 
-    seq_length: int = option(64, "characters per stream and step: how far gradients reach back", low=1, high=10**9)
-    batch_size: int = option(32, "parallel streams: the size of a mini-batch", low=1, high=10**6)
+    seq_length: int = option(64, "characters per stream and step: truncated BPTT", low=1, high=10**9)
+    batch_size: int = option(32, "parallel streams, the mini-batch", low=1, high=10**6)
     budget: float | None = option(
         None,
         "time to train for at most: 90s, 10m, 2h; 5m unless epochs or steps are given",
@@ -114,7 +114,7 @@ class TrainingConfig:
     checkpoint_every: int | None = option(None, "steps between checkpoints", low=1, high=10**12, auto=True)
     log_every: int | None = option(None, "steps between lines of metrics.jsonl", low=1, high=10**12, auto=True)
     keep: int = option(2, "newest checkpoints kept, beside the best", low=2, high=10**6)  # only a next step proves one
-    on_divergence: str = option("stop", "when loss or gradient blow up", choices=("stop", "rollback"))
+    on_divergence: str = option("stop", "what to do when training diverges", choices=("stop", "rollback"))
     max_rollbacks: int = option(3, "rollback: times training may go back, halving its rate", low=1, high=1000)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from reference import forward, surprise
 
 import charnn
 from charnn.errors import CheckpointError, ConfigError, UnknownCharacters
-from charnn.training.events import Finished, Metrics, Step
+from charnn.training.events import Event, Finished, Metrics, Step
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,15 @@ def run(folder: Path) -> charnn.Run:
 
 
 def test_every_public_name_is_there_and_no_other() -> None:
+    assert dir(charnn) == sorted(charnn.__all__)
     for name in charnn.__all__:
         assert getattr(charnn, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         charnn.nothing  # noqa: B018
+
+
+def test_every_event_is_a_name_of_charnn() -> None:
+    assert all(getattr(charnn, kind.__name__) is kind for kind in get_args(Event))
 
 
 # Training

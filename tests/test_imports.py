@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "terminal": "benchmark planning insight training runs sampling text network baseline storage config errors",
     "cli": "terminal api benchmark planning insight training runs sampling text network baseline storage config "
     "yaml_file option errors defaults system",
-    "__init__": "api sampling errors",
+    "__init__": "api training sampling errors",
     "__main__": "cli system",
 }
 """For every room, the rooms that it may import from: none of them below or beside it."""

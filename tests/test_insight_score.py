@@ -342,5 +342,5 @@ def test_without_the_own_text_counting_is_left_out(trained, tmp_path) -> None:
     alone = tmp_path / checkpoint.name
     alone.write_bytes(checkpoint.read_bytes())
     result = CliRunner().invoke(main, ["score", str(alone), str(trained / "text.txt"), "--json"])
-    assert "going on without counting" in result.stderr
+    assert "continuing without the n-gram baseline" in result.stderr
     assert "baseline" not in json.loads(result.stdout)["kinds"][0]

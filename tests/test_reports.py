@@ -146,8 +146,8 @@ def test_inspect_keeps_its_json(here: CliRunner) -> None:
     ("arguments", "words"),
     [
         (["--watch"], "terminal"),
-        (["--watch", "--json"], "exclude each other"),
-        (["--svg", "a.svg", "--json"], "exclude each other"),
+        (["--watch", "--json"], "cannot be combined"),
+        (["--svg", "a.svg", "--json"], "cannot be combined"),
     ],
 )
 @pytest.mark.usefixtures("here")

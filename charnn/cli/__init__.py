@@ -20,6 +20,7 @@ from typing import Any
 import click
 
 from charnn.cli import streams
+from charnn.cli.options import ExamplesFirst
 from charnn.errors import CharnnError, printable
 
 LONGEST_LINE = 1000
@@ -27,14 +28,14 @@ LONGEST_LINE = 1000
 
 COMMANDS = {
     "train": "Train a network on a text.",
-    "sample": "Let a trained network write.",
+    "sample": "Generate text from a trained network.",
     "inspect": "Loss curves and facts of runs.",
-    "runs": "A table of the runs there are.",
+    "runs": "A table of the runs under runs/.",
     "score": "How well a model predicts a text, character by character.",
     "neurons": "What single units respond to.",
     "gradients": "How far gradients reach back through time.",
-    "compare": "Cells of equal size, trained equally long.",
-    "bench": "How fast charnn is on this machine.",
+    "compare": "Train cells of equal size equally long, and compare them.",
+    "bench": "Speed on this machine, beside its limits.",
     "completion": "Tab completion for bash, zsh and fish.",
 }
 """Every command with the first line of its help; the module has the command's name."""
@@ -63,7 +64,7 @@ def _past_click() -> Iterator[None]:
         raise Refused(error) from error
 
 
-class Commands(click.Group):
+class Commands(ExamplesFirst, click.Group):
     """Commands by name, imported when needed; a near miss is suggested."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
@@ -92,13 +93,6 @@ class Commands(click.Group):
             raise click.UsageError(f"no such command: {printable(args[0])[:80]}. {hint}", ctx)
         return super().resolve_command(ctx, args)
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples before options and commands."""
-        self.format_usage(ctx, formatter)
-        self.format_help_text(ctx, formatter)
-        self.format_epilog(ctx, formatter)
-        self.format_options(ctx, formatter)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table of commands, from the names above: nothing is imported for it."""
         with formatter.section("Commands"):
@@ -108,7 +102,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="charnn", message="charnn %(version)s")
 def main() -> None:
-    """Train a character-level recurrent network on any text, then let it write."""
+    """Train a character-level recurrent neural network on any text, then generate more of it."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -149,7 +143,7 @@ def _report(error: Exception) -> int:
         tell("  try a smaller --hidden, --batch-size or --seq-length")
         return 6
     tell(f"Error: a bug in charnn: {type(error).__name__}: {error}")
-    tell("  run again with CHARNN_DEBUG=1 to see where, and report it")
+    tell("  run again with CHARNN_DEBUG=1 for a traceback, and report it")
     return 1
 
 
@@ -162,8 +156,16 @@ def _report_os_error(error: OSError) -> int:
     return 6
 
 
+def note(message: str) -> None:
+    tell(f"Note: {message}")
+
+
+def warn(message: str) -> None:
+    tell(f"Warning: {message}")
+
+
 def tell(message: str) -> None:
-    """A note or an error, to standard error, on lines that cannot control a terminal.
+    """Say something on standard error, on lines that cannot control a terminal.
 
     A standard error that is gone is no reason to fail.
     """

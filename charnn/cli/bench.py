@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from charnn.cli.options import ExamplesFirst
+from charnn.cli.options import ExamplesFirst, json_flag
 from charnn.config import cell_names
 
 PARTS = ("training", "sampling", "workers", "startup")
@@ -26,21 +26,25 @@ Examples:
 
 
 @click.command("bench", cls=ExamplesFirst, epilog=EPILOG)
-@click.option("--against", type=click.Choice(["torch"]), help="Measure PyTorch in turn with charnn.")
-@click.option("--quick", is_flag=True, help="A first look: an LSTM of 2x128, once, for half a second each.")
-@click.option("--only", "parts", type=click.Choice(PARTS), multiple=True, help="These parts alone.")
-@click.option("--cell", "cells", type=click.Choice(cell_names()), multiple=True, help="Cells.  [default: all]")
-@click.option("--hidden", "hidden_sizes", type=int, multiple=True, metavar="N", help="Units.  [default: 128, 256, 512]")
+@click.option("--against", type=click.Choice(["torch"]), help="Measure PyTorch too, in turn with charnn.")
+@click.option("--quick", is_flag=True, help="A first look: an LSTM of 2x128, each measurement once, for half a second.")
+@click.option("--only", "parts", type=click.Choice(PARTS), multiple=True, help="Measure these parts only.")
+@click.option(
+    "--cell", "cells", type=click.Choice(cell_names()), multiple=True, help="Cells to measure.  [default: all]"
+)
+@click.option(
+    "--hidden", "hidden_sizes", type=int, multiple=True, metavar="N", help="Hidden sizes.  [default: 128, 256, 512]"
+)
 @click.option("--layers", type=int, metavar="N", help="Recurrent layers.  [default: 2]")
-@click.option("--batch-size", type=int, metavar="N", help="Streams.  [default: 50, from 512 units on 100]")
-@click.option("--seq-length", type=int, metavar="N", help="Steps.  [default: 50, from 512 units on 100]")
-@click.option("--seconds", type=float, metavar="X", help="Time of one measurement.  [default: 2]")
-@click.option("--repeats", type=int, metavar="N", help="Measurements of each, in turn.  [default: 3]")
-@click.option("--json", "as_json", is_flag=True, help="Everything that was measured, as one object.")
+@click.option("--batch-size", type=int, metavar="N", help="Batch size.  [default: 50; 100 from 512 units on]")
+@click.option("--seq-length", type=int, metavar="N", help="Sequence length.  [default: 50; 100 from 512 units on]")
+@click.option("--seconds", type=float, metavar="X", help="Length of a measurement.  [default: 2]")
+@click.option("--repeats", type=int, metavar="N", help="Times that each is measured, in turn.  [default: 3]")
+@json_flag("Everything that was measured")
 def command(quick: bool, as_json: bool, **options: Any) -> None:
-    """How fast charnn trains and samples here, beside what the machine can do at best.
+    """How fast charnn trains and samples here, beside the limits of the machine.
 
-    Every measurement runs in a process of its own. Leave the machine alone meanwhile.
+    Every measurement runs in a process of its own. Do not use the machine while it runs.
     """
     from charnn.benchmark.suite import QUICK, Report, Settings, benchmark
     from charnn.terminal.benchmark import ReportTables, Waiting

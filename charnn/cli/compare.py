@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charnn.cli import tell
-from charnn.cli.options import ExamplesFirst
+from charnn.cli import note, tell
+from charnn.cli.options import ExamplesFirst, json_flag, quiet_flag, set_option
 from charnn.cli.showing import train_visibly
 from charnn.cli.signals import Stopped, StopSignals
 from charnn.config import KEYS, Setting, cell_names, parse_assignment
 from charnn.defaults import COMPARE_BUDGET, COMPARE_PARAMETERS
-from charnn.errors import ConfigError, printable
+from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charnn.insight.compare import Comparison
@@ -30,7 +30,9 @@ Examples:
 
 @click.command("compare", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("corpus", nargs=-1, type=click.Path())
-@click.option("--cell", "cells", multiple=True, type=click.Choice(cell_names()), help="A contestant.  [default: all]")
+@click.option(
+    "--cell", "cells", multiple=True, type=click.Choice(cell_names()), help="A cell to compare.  [default: all]"
+)
 @click.option(
     "--parameters",
     type=click.IntRange(1),
@@ -39,13 +41,13 @@ Examples:
 )
 @click.option("--budget", metavar="TIME", help=f"Training time of each.  [default: {COMPARE_BUDGET}]")
 @click.option("--steps", metavar="N", help="Updates of each, instead of a time.")
-@click.option("--seed", metavar="N", help="Seed of weights and offsets, the same for all.")
-@click.option("--workers", metavar="N", help="Processes that share the work of each training.")
-@click.option("--set", "assignments", metavar="SECTION.KEY=VALUE", multiple=True, help="Set any option, for all.")
+@click.option("--seed", metavar="N", help="Seed of each training.")
+@click.option("--workers", metavar="N", help="Processes that share the work of each.")
+@set_option
 @click.option("-o", "--out", metavar="FOLDER", help="Folder to make.  [default: runs/<corpus>-compare-<n>]")
-@click.option("--resume", metavar="FOLDER", help="Go on with a comparison, or show it again.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing while training.")
-@click.option("--json", "as_json", is_flag=True, help="A list of objects, one a cell.")
+@click.option("--resume", metavar="FOLDER", help="Continue a comparison, or show it again.")
+@quiet_flag
+@json_flag("A list of objects, one for each cell,")
 def command(
     corpus: tuple[str, ...],
     cells: tuple[str, ...],
@@ -60,9 +62,9 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Train each cell on CORPUS with as many parameters and as much time as the others, one after the other.
+    """Train each cell on CORPUS with as many parameters and for as long as the others, one after the other.
 
-    The runs are kept in one folder. Ctrl-C saves and stops; --resume goes on.
+    The runs are kept in one folder. Ctrl-C saves and stops; --resume continues.
     """
     from charnn.insight import compare
 
@@ -70,7 +72,7 @@ def command(
     flags = {KEYS[key]: Setting(value, f"--{key}") for key, value in given.items() if value is not None}
     if resume is not None:
         if corpus or cells or parameters or flags or assignments or out:
-            raise ConfigError("--resume goes alone: everything else is as it was", f"charnn compare --resume {resume}")
+            raise ConfigError("--resume takes no other options", f"charnn compare --resume {shlex.quote(resume)}")
         comparison = compare.reopen(Path(resume))
     else:
         if not corpus:
@@ -83,17 +85,17 @@ def command(
             if not comparison.is_finished(cell) and not signals():
                 train_one(comparison, cell, signals, quiet)
         if signals():
-            tell(f"Stopped. To go on: charnn compare --resume {shlex.quote(str(comparison.path))}")
+            tell(f"Stopped. To continue: charnn compare --resume {shlex.quote(str(comparison.path))}")
             return signals.exit_code
     show(comparison, as_json)
     return 0
 
 
 def train_one(comparison: Comparison, cell: str, signals: StopSignals, quiet: bool) -> None:
-    """Train one contestant to its end, or until a signal comes, before the reader's eyes."""
+    """Train one cell to its end, or until a signal comes, and show how it goes."""
     try:
         with signals.interrupting() as stop:
-            run = comparison.open(cell, lambda message: tell(f"Note: {message}"), stop)
+            run = comparison.open(cell, note, stop)
     except Stopped:
         return
     train_visibly(run, signals, quiet)
@@ -109,4 +111,4 @@ def show(comparison: Comparison, as_json: bool) -> None:
         from charnn.terminal.compare import print_standings
 
         print_standings(standings)
-        tell(f"Note: the runs are in {printable(str(comparison.path))}")
+        note(f"the runs are in {comparison.path}")

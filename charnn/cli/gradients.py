@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from charnn.cli import tell
-from charnn.cli.options import ExamplesFirst, complete_runs
+from charnn.cli.loading import load_run
+from charnn.cli.options import ExamplesFirst, complete_runs, json_flag, newest_flag, tsv_flag
 from charnn.config import cell_names
 from charnn.defaults import GRADIENT_POSITIONS, GRADIENT_SEED, GRADIENT_STEPS
 from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from charnn.insight.flow import Flow
+    from charnn.insight.flow import Flow, Fresh
     from charnn.insight.reading import Ids
     from charnn.network.model import CharRNN
 
@@ -31,27 +30,42 @@ Examples:
 @click.command("gradients", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", nargs=-1, shell_complete=complete_runs)
 @click.option("--cell", "cells", multiple=True, type=click.Choice(cell_names()), help="A cell before training.")
-@click.option("--activation", "activations", multiple=True, metavar="NAME", help="Of the cells that have a choice.")
+@click.option("--activation", "activations", multiple=True, metavar="NAME", help="Of fresh cells that have a choice.")
 @click.option("--scale", "scales", multiple=True, type=float, metavar="X", help="Factor on fresh recurrent weights.")
-@click.option("--hidden", type=click.IntRange(1), default=128, show_default=True, help="Units of fresh cells.")
-@click.option("--layers", type=click.IntRange(1), default=1, show_default=True, help="Layers of fresh cells.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=GRADIENT_SEED, show_default=True, help="Seed of weights and positions."
+    "--hidden", metavar="N", type=click.IntRange(1), default=128, show_default=True, help="Hidden size of fresh cells."
 )
-@click.option("--text", "file", metavar="FILE", help="What is read.  [default: validation text; random characters]")
 @click.option(
-    "--steps", type=click.IntRange(2, 5000), default=GRADIENT_STEPS, show_default=True, help="How far to go back."
+    "--layers", metavar="N", type=click.IntRange(1), default=1, show_default=True, help="Layers of fresh cells."
+)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(0),
+    default=GRADIENT_SEED,
+    show_default=True,
+    help="Seed of weights and positions.",
+)
+@click.option("--text", "file", metavar="FILE", help="Text to read.  [default: validation text; random characters]")
+@click.option(
+    "--steps",
+    metavar="N",
+    type=click.IntRange(2, 5000),
+    default=GRADIENT_STEPS,
+    show_default=True,
+    help="How many steps back.",
 )
 @click.option(
     "--positions",
+    metavar="N",
     type=click.IntRange(1),
     default=GRADIENT_POSITIONS,
     show_default=True,
-    help="Losses to average over.",
+    help="Number of losses to average over.",
 )
-@click.option("--newest", is_flag=True, help="The newest checkpoint instead of that of the lowest validation loss.")
-@click.option("--json", "as_json", is_flag=True, help="A list of objects, one a network.")
-@click.option("--tsv", "as_tsv", is_flag=True, help="A table with a row for each step back.")
+@newest_flag
+@json_flag("A list of objects, one for each network,")
+@tsv_flag("step back")
 def command(
     run: tuple[str, ...],
     cells: tuple[str, ...],
@@ -71,25 +85,16 @@ def command(
 
     Runs read their validation text, or FILE; fresh cells read FILE, else the first run's text, else random characters.
     """
-    from charnn.insight.flow import fresh_networks, measure_flow, plain_text, random_text
-    from charnn.insight.memory import TEXT_LIMIT
+    from charnn.insight.flow import fresh_networks
 
     if not run and not cells:
         raise ConfigError("nothing to look at", "name runs, or cells: charnn gradients --cell vanilla --cell lstm")
     if (activations or scales) and not cells:
         raise ConfigError("--activation and --scale are for fresh cells", "add --cell vanilla")
     if as_json and as_tsv:
-        raise ConfigError("--json and --tsv exclude each other")
+        raise ConfigError("--json and --tsv cannot be combined", "give one of them")
     fresh = fresh_networks(cells, activations, scales, hidden_size=hidden, layers=layers, seed=seed)
-    options = {"steps": steps, "positions": positions, "seed": seed}
-    flows, texts = [], []
-    for path in run:
-        model, ids, clipped = open_run(path, file, newest)
-        texts.append((ids, model.shape.vocabulary_size))
-        flows.append(measure_flow(path, model, ids, clipped=clipped, **options))
-    if fresh:
-        ids, size = texts[0] if texts else plain_text(file, TEXT_LIMIT) if file else random_text(TEXT_LIMIT, seed)
-        flows += [measure_flow(one.label, one.model(size), ids, **options) for one in fresh]
+    flows = measure(run, fresh, file, newest, {"steps": steps, "positions": positions, "seed": seed})
     if as_json:
         print(json.dumps([flow.to_json() for flow in flows], indent=2))
     elif as_tsv:
@@ -100,14 +105,33 @@ def command(
         print_flows(flows, f"How far gradients reach: {positions} losses, {steps} steps back")
 
 
+def measure(
+    runs: tuple[str, ...], fresh: list[Fresh], file: str | None, newest: bool, options: dict[str, int]
+) -> list[Flow]:
+    """What gradients do in runs and fresh networks, these on the text of the first run where there is no file."""
+    from charnn.insight.flow import measure_flow, plain_text, random_text
+    from charnn.insight.memory import TEXT_LIMIT
+
+    flows, texts = [], []
+    for path in runs:
+        model, ids, clipped = open_run(path, file, newest)
+        texts.append((ids, model.shape.vocabulary_size))
+        flows.append(measure_flow(path, model, ids, clipped=clipped, **options))
+    if fresh:
+        if not texts:
+            texts.append(plain_text(file, TEXT_LIMIT) if file else random_text(TEXT_LIMIT, options["seed"]))
+        ids, size = texts[0]
+        flows += [measure_flow(one.label, one.model(size), ids, **options) for one in fresh]
+    return flows
+
+
 def open_run(path: str, file: str | None, newest: bool) -> tuple[CharRNN, Ids, float | None]:
     """A run's model, what it reads, and the share of its training steps that were clipped."""
     from charnn.insight.flow import clipped_share
     from charnn.insight.memory import TEXT_LIMIT
     from charnn.insight.texts import open_text
-    from charnn.runs.snapshot import load_snapshot
 
-    loaded = load_snapshot(Path(path), lambda message: tell(f"Warning: {message}"), newest)
+    loaded = load_run(path, newest)
     with open_text(loaded, file) as text:
         return loaded.model, text.head(TEXT_LIMIT), clipped_share(loaded)
 

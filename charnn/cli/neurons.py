@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charnn.cli import tell
-from charnn.cli.options import ExamplesFirst, complete_runs
+from charnn.cli import note
+from charnn.cli.loading import load_run
+from charnn.cli.options import ExamplesFirst, complete_runs, encoding_option, json_flag, newest_flag, unknown_option
 from charnn.defaults import NEURON_CHARACTERS
-from charnn.errors import ConfigError, printable
+from charnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from charnn.insight.neurons import Neurons, Unit
@@ -37,9 +38,11 @@ Examples:
 @click.argument("file", required=False, type=click.Path())
 @click.option("--unit", "names", multiple=True, metavar="L:U", help="Show this unit; L:U:c for the cell state.")
 @click.option("--top", type=click.IntRange(0), default=0, metavar="N", help="List the N most telling units.")
-@click.option("--since", multiple=True, metavar="CHARACTER", help="Also: how many characters since this one.")
-@click.option("--gates", "gate_charts", is_flag=True, help="A picture for each gate, with a dot for each unit.")
-@click.option("--html", "page_file", metavar="FILE", help="Write the text coloured by the best units as one page.")
+@click.option(
+    "--since", multiple=True, metavar="CHARACTER", help="One more property: how many characters since this one."
+)
+@click.option("--gates", "gate_charts", is_flag=True, help="A chart for each gate, with a dot for each unit.")
+@click.option("--html", "page_file", metavar="FILE", help="Write the text coloured by the best units to a page.")
 @click.option(
     "--characters",
     type=click.IntRange(100),
@@ -48,10 +51,10 @@ Examples:
     metavar="N",
     help="How much of the text to read.",
 )
-@click.option("--unknown", type=click.Choice(["error", "skip"]), default="error", help="Characters never seen.")
-@click.option("--encoding", metavar="NAME", help="Encoding of FILE.  [default: as the run's text]")
-@click.option("--newest", is_flag=True, help="The newest checkpoint instead of that of the lowest validation loss.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@unknown_option
+@encoding_option
+@newest_flag
+@json_flag("One object")
 def command(
     run: str,
     file: str | None,
@@ -66,23 +69,22 @@ def command(
     newest: bool,
     as_json: bool,
 ) -> None:
-    """Which single units of RUN tell what about FILE: by correlation, set against what chance can do.
+    """What single units of RUN respond to in FILE: by correlation, beside what chance alone would reach.
 
-    Without FILE it is the text that the run was validated on. A unit L:U is number U of layer L, both from 0.
+    Without FILE it is the run's validation text. A unit L:U is number U of layer L, both from 0.
     """
     from charnn.insight.neurons import Unit, measure_neurons
     from charnn.insight.texts import open_text
-    from charnn.runs.snapshot import load_snapshot
 
-    loaded = load_snapshot(Path(run), lambda message: tell(f"Warning: {message}"), newest)
+    loaded = load_run(run, newest)
     units = [Unit.parse(name, loaded.model) for name in names]
     with open_text(loaded, file, encoding or "", unknown == "skip") as text:
         ids, context = text.head(characters), text.context
         if text.unknown:
-            tell(f"Note: {text.unknown:,} characters that the model never saw were left out")
+            note(f"{text.unknown:,} characters that the model has never seen were left out")
     neurons = measure_neurons(loaded.model, loaded.vocabulary, ids, context=context, since=since)
     if page_file:
-        write_page(page_file, loaded, neurons, units, ids, context, f"{run}: what single units respond to")
+        write_units(page_file, loaded, neurons, units, ids, context, f"{run}: what single units respond to")
     if as_json:
         print(json.dumps(neurons.to_json(), indent=2))
     else:
@@ -123,7 +125,7 @@ def show(
         screen.print_gate_charts(neurons.gates)
 
 
-def write_page(
+def write_units(
     file: str, loaded: Snapshot, neurons: Neurons, units: list[Unit], ids: Ids, context: Ids, title: str
 ) -> None:
     """The named units, or for every property its best one, on a page of their own. Raises StorageError."""
@@ -144,4 +146,4 @@ def write_page(
     largest[largest == 0] = 1
     shown = list(zip(captions.values(), (values / largest).T, strict=True))
     write_output(Path(file), page(title, loaded.vocabulary, text, shown))
-    tell(f"Note: wrote {len(shown)} units to {printable(file)}")
+    note(f"wrote {len(shown)} units to {file}")

@@ -1,4 +1,7 @@
-"""Options of the configuration enter, click options leave, and back: the flags of ``train`` and what they set."""
+"""Options of the configuration enter, click options leave, and back: the flags of ``train`` and what they set.
+
+What several commands ask for alike is spelled here once, as are the order of a help page and the completion of names.
+"""
 
 from __future__ import annotations
 
@@ -89,6 +92,40 @@ class GroupedCommand(ExamplesFirst):
         for heading, records in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
+
+
+newest_flag = click.option(
+    "--newest", is_flag=True, help="The newest checkpoint instead of the one with the lowest validation loss."
+)
+quiet_flag = click.option("-q", "--quiet", is_flag=True, help="One line instead of the whole screen.")
+unknown_option = click.option(
+    "--unknown",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="What to do with characters the model has never seen.",
+)
+encoding_option = click.option("--encoding", metavar="NAME", help="Encoding of FILE.  [default: as the run's text]")
+
+
+def json_flag(answer: str) -> Callable[[F], F]:
+    return click.option("--json", "as_json", is_flag=True, help=f"{answer} as JSON.")
+
+
+def tsv_flag(row: str) -> Callable[[F], F]:
+    return click.option("--tsv", "as_tsv", is_flag=True, help=f"A table with a row for each {row}.")
+
+
+def set_option(command: F) -> F:
+    """Decorate a command with ``--set``, which reaches every option of the configuration."""
+    return click.option(
+        "--set",
+        "assignments",
+        metavar="SECTION.KEY=VALUE",
+        multiple=True,
+        help="Set any option of the configuration; may be given several times.",
+        shell_complete=complete_settings,
+    )(command)
 
 
 def config_flags(command: F) -> F:

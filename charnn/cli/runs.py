@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from charnn.cli import tell
+from charnn.cli import tell, warn
 from charnn.cli.options import ExamplesFirst
 from charnn.errors import CharnnError
 
@@ -21,13 +21,13 @@ def command() -> None:
     from charnn.terminal.console import output_console
     from charnn.terminal.runs import RunTable
 
-    records = []
+    reports = []
     for path in list_runs():
         try:
-            records.append(read_report(path))
+            reports.append(read_report(path))
         except CharnnError as error:
-            tell(f"Warning: {error.message}")
-    if records:
-        output_console().print(RunTable(records))
+            warn(error.message)
+    if reports:
+        output_console().print(RunTable(reports))
     else:
         tell(f"There are no runs under {RUNS}/ yet. Train one: charnn train TEXT")

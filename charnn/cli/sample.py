@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from charnn.cli import tell
-from charnn.cli.options import ExamplesFirst, complete_runs
+from charnn.cli.loading import load_run
+from charnn.cli.options import ExamplesFirst, complete_runs, json_flag, newest_flag, unknown_option
 from charnn.defaults import SAMPLE_LENGTH, TEMPERATURE
 from charnn.errors import CorpusError, StorageError, UnknownCharacters, printable
+
+if TYPE_CHECKING:
+    from charnn.sampling.sampler import Sample
 
 SEPARATOR = "-" * 20
 """The line between several samples."""
@@ -32,57 +37,85 @@ Examples:
 @click.command("sample", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", required=False, shell_complete=complete_runs)
 @click.option(
-    "-t", "--temperature", type=float, default=TEMPERATURE, show_default=True, help="0: always the likeliest."
+    "-t",
+    "--temperature",
+    type=float,
+    metavar="T",
+    default=TEMPERATURE,
+    show_default=True,
+    help="Below 1 sharpens the distribution, above 1 flattens it; 0 is greedy.",
 )
-@click.option("-n", "--length", type=int, default=SAMPLE_LENGTH, show_default=True, help="Characters to generate.")
-@click.option("-p", "--prompt", default="", metavar="TEXT", help="Text to go on from; @FILE, or - for standard input.")
-@click.option("--top-k", type=int, default=0, metavar="N", help="Only the N likeliest characters; 0: all.")
-@click.option("--top-p", type=float, default=1.0, metavar="P", help="Only the likeliest that reach probability P.")
-@click.option("--min-p", type=float, default=0.0, metavar="P", help="Only those at least P times the likeliest.")
-@click.option("--seed", type=int, help="The same seed writes the same text.  [default: another each time]")
-@click.option("--count", type=int, default=1, show_default=True, help="Samples to draw at once.")
-@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times.")
 @click.option(
-    "--unknown", type=click.Choice(["error", "skip"]), default="error", help="Prompt characters the model never saw."
+    "-n",
+    "--length",
+    type=int,
+    metavar="N",
+    default=SAMPLE_LENGTH,
+    show_default=True,
+    help="Number of characters to generate.",
 )
-@click.option("--newest", is_flag=True, help="The newest checkpoint instead of that of the lowest validation loss.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a sample.")
-@click.option("--raw", is_flag=True, help="Leave control characters as they are, on a terminal too.")
-def command(run: str | None, prompt: str, seed: int | None, count: int, unknown: str, **options: Any) -> None:
-    """Let a trained network write. RUN is a run folder or a checkpoint file; by default the newest under runs/."""
-    newest, as_json, raw = options.pop("newest"), options.pop("as_json"), options.pop("raw")
-    from charnn.runs.snapshot import load_snapshot
-    from charnn.runs.summary import newest_run
+@click.option("-p", "--prompt", default="", metavar="TEXT", help="Text to continue; @FILE, or - for standard input.")
+@click.option("--top-k", type=int, default=0, metavar="N", help="Draw from the N most probable characters; 0: all.")
+@click.option("--top-p", type=float, default=1.0, metavar="P", help="From the most probable that together reach P.")
+@click.option(
+    "--min-p", type=float, default=0.0, metavar="P", help="From those at least P times as probable as the top."
+)
+@click.option("--seed", type=int, metavar="N", help="Seed for reproducible output.  [default: random]")
+@click.option("--count", type=int, metavar="N", default=1, show_default=True, help="Number of samples, drawn together.")
+@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times.")
+@unknown_option
+@newest_flag
+@json_flag("One object a line for each sample,")
+@click.option("--raw", is_flag=True, help="Write control characters as they are, on a terminal too.")
+def command(
+    run: str | None,
+    prompt: str,
+    seed: int | None,
+    count: int,
+    unknown: str,
+    newest: bool,
+    as_json: bool,
+    raw: bool,
+    **options: Any,
+) -> None:
+    """Generate text from a trained network: RUN, a run folder or a checkpoint file, by default the newest run."""
     from charnn.sampling.sampler import Sampling, generate
 
     settings = Sampling(**options | {"stop": tuple(map(_as_utf_8, options["stop"]))})
     text = _prompt(prompt)
-    loaded = load_snapshot(Path(run) if run else newest_run(), _warn, newest)
+    loaded = load_run(run, newest)
     if missing := loaded.vocabulary.unknown(text):
         if unknown == "error":
             raise _unknown(missing)
         text = loaded.vocabulary.without_unknown(text)
     samples, pieces = generate(loaded.model, loaded.vocabulary, text, settings, seed, count)
     if as_json:
-        for _ in pieces:
-            pass
-        for sample in samples:
-            fields = {k: v for k, v in asdict(sample).items() if k not in ("nats", "tokens")}
-            print(json.dumps({**fields, "nats_per_character": round(sample.nats_per_character, 6)}))
-        return
+        deque(pieces, maxlen=0)
+        print_json(samples)
+    else:
+        write(text, samples, pieces, raw)
+
+
+def print_json(samples: list[Sample]) -> None:
+    for sample in samples:
+        fields = {key: value for key, value in asdict(sample).items() if key not in ("nats", "tokens")}
+        print(json.dumps({**fields, "nats_per_character": round(sample.nats_per_character, 6)}))
+
+
+def write(prompt: str, samples: list[Sample], pieces: Iterator[tuple[int, str]], raw: bool) -> None:
+    """One sample as it is drawn; several one after the other, once all are complete."""
     from charnn.terminal.safe import TextWriter
 
     with TextWriter(sys.stdout, raw) as writer:
-        if count == 1:
-            writer.write(text)
+        if len(samples) == 1:
+            writer.write(prompt)
             for _, piece in pieces:
                 writer.write(piece)
             writer.write("\n")
             return
-        for _ in pieces:
-            pass
+        deque(pieces, maxlen=0)
         for index, sample in enumerate(samples):
-            writer.write((f"{SEPARATOR}\n" if index else "") + f"{text}{sample.text}\n")
+            writer.write((f"{SEPARATOR}\n" if index else "") + f"{prompt}{sample.text}\n")
 
 
 def _prompt(argument: str) -> str:
@@ -97,7 +130,7 @@ def _prompt(argument: str) -> str:
             raise CorpusError(f"the prompt in {printable(name)} is longer than {MAX_PROMPT:,} bytes")
         return data.decode("utf-8")
     except FileNotFoundError as error:
-        raise CorpusError(f"there is no prompt file {printable(name)}") from error
+        raise CorpusError(f"{printable(name)}: no such prompt file") from error
     except UnicodeDecodeError as error:
         raise CorpusError(f"the prompt in {printable(name)} is not UTF-8 at byte {error.start}") from error
     except OSError as error:
@@ -115,9 +148,5 @@ def _as_utf_8(word: str) -> str:
 def _unknown(characters: str) -> UnknownCharacters:
     listed = " ".join(printable(repr(c)) for c in characters[:10]) + (" ..." if len(characters) > 10 else "")
     return UnknownCharacters(
-        characters, f"the prompt has characters the model never saw: {listed}", "leave them out with --unknown skip"
+        characters, f"the prompt has characters the model has never seen: {listed}", "--unknown skip leaves them out"
     )
-
-
-def _warn(message: str) -> None:
-    tell(f"Warning: {message}")

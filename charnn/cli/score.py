@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from charnn.cli import tell
-from charnn.cli.options import ExamplesFirst, complete_runs
+from charnn.cli import note
+from charnn.cli.loading import load_run
+from charnn.cli.options import (
+    ExamplesFirst,
+    complete_runs,
+    encoding_option,
+    json_flag,
+    newest_flag,
+    tsv_flag,
+    unknown_option,
+)
 from charnn.defaults import ALTERNATIVES
 from charnn.errors import CheckpointError, ConfigError
 
@@ -35,9 +43,14 @@ Examples:
 @click.command("score", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", shell_complete=complete_runs)
 @click.argument("file", required=False, type=click.Path())
-@click.option("--text", "whole", is_flag=True, help="The whole text, coloured by surprise, first.")
+@click.option("--text", "whole", is_flag=True, help="Show the whole text first, coloured by surprise.")
 @click.option(
-    "--worst", type=click.IntRange(0), default=3, show_default=True, metavar="N", help="Lines that surprised most."
+    "--worst",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Lines with the highest loss to show.",
 )
 @click.option(
     "--alternatives",
@@ -45,17 +58,17 @@ Examples:
     default=ALTERNATIVES,
     show_default=True,
     metavar="K",
-    help="What was expected instead, the K likeliest.",
+    help="Characters to name that were more probable.",
 )
 @click.option("--at", "at_line", type=click.IntRange(1), metavar="LINE", help="Only this line, character by character.")
 @click.option("--against", metavar="RUN2", shell_complete=complete_runs, help="Where one run is better, and where not.")
 @click.option("--memory", is_flag=True, help="The loss by how many characters of context are given.")
-@click.option("--unknown", type=click.Choice(["error", "skip"]), default="error", help="Characters never seen.")
-@click.option("--encoding", metavar="NAME", help="Encoding of FILE.  [default: as the run's text]")
-@click.option("--exact", is_flag=True, help="One stream, however long the text is.")
-@click.option("--newest", is_flag=True, help="The newest checkpoint instead of that of the lowest validation loss.")
-@click.option("--json", "as_json", is_flag=True, help="The totals as one JSON object.")
-@click.option("--tsv", "as_tsv", is_flag=True, help="A table with a row for each character.")
+@unknown_option
+@encoding_option
+@click.option("--exact", is_flag=True, help="Read in one stream, however long the text is.")
+@newest_flag
+@json_flag("The totals")
+@tsv_flag("character")
 def command(
     run: str,
     file: str | None,
@@ -74,16 +87,15 @@ def command(
 ) -> None:
     """How well the model of RUN predicts FILE, in nats per character (- for standard input).
 
-    Without FILE it is the text that the run was validated on. Texts of 100,000 characters and more are read in 32
-    parallel streams, each warmed up on the 512 characters before it.
+    Without FILE it is the run's validation text. Texts of 100,000 characters and more are read in 32 parallel streams,
+    each warmed up on the 512 characters before it.
     """
     from charnn.insight.texts import open_text
-    from charnn.runs.snapshot import load_snapshot
 
     if as_json and as_tsv:
-        raise ConfigError("--json and --tsv exclude each other")
-    loaded = load_snapshot(Path(run), warn, newest)
-    other = load_snapshot(Path(against), warn, newest) if against else None
+        raise ConfigError("--json and --tsv cannot be combined", "give one of them")
+    loaded = load_run(run, newest)
+    other = load_run(against, newest) if against else None
     others = [other.vocabulary] if other else []
     with open_text(loaded, file, encoding or "", unknown == "skip", others) as text:
         if memory:
@@ -101,7 +113,7 @@ def command(
 
 
 def new_scorer(loaded: Snapshot, text: Text, other: Snapshot | None, alternatives: int, exact: bool) -> Scorer:
-    """The judges there are: the model, another one, and counting where the run keeps its text."""
+    """The judges there are: the model, another one, and the n-gram baseline where the run keeps its text."""
     from charnn.insight.reading import streams_for
     from charnn.insight.score import Scorer
 
@@ -117,13 +129,13 @@ def new_scorer(loaded: Snapshot, text: Text, other: Snapshot | None, alternative
 
 
 def ngrams_of(loaded: Snapshot, order: int | None = None) -> NGrams | None:
-    """BackgroundBaseline in the run's own text, or None and a note where that is missing."""
+    """The n-gram baseline of the run's own text, or None and a note where that is missing."""
     from charnn.insight.texts import count_ngrams, own_text
 
     try:
         return count_ngrams(loaded, own_text(loaded), order)
     except CheckpointError as error:
-        tell(f"Note: {error.message}; going on without counting")
+        note(f"{error.message}; continuing without the n-gram baseline")
         return None
 
 
@@ -190,13 +202,13 @@ def show_score(scorer: Scorer, text: Text, heading: str, worst: int, whole: bool
         if view:
             view.show(line)
     if text.unknown:
-        tell(f"Note: {text.unknown:,} characters that the model never saw were left out")
+        note(f"{text.unknown:,} characters that the model has never seen were left out")
     print_summary(tally, heading)
     if against:
         print_lines("Where the first run is better", tally.ranked("ahead"), scorer.vocabulary, lead=True)
         print_lines("Where the second run is better", tally.ranked("behind"), scorer.vocabulary, lead=True)
     else:
-        print_lines("The lines that surprised most", tally.ranked("worst"), scorer.vocabulary)
+        print_lines("Lines with the highest loss", tally.ranked("worst"), scorer.vocabulary)
 
 
 def show_memory(loaded: Snapshot, text: Text, heading: str, as_json: bool, as_tsv: bool) -> None:
@@ -221,7 +233,3 @@ def show_memory(loaded: Snapshot, text: Text, heading: str, as_json: bool, as_ts
         from charnn.terminal.memory import print_memory
 
         print_memory(memory, heading)
-
-
-def warn(message: str) -> None:
-    tell(f"Warning: {message}")

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charnn.cli import tell
+from charnn.cli import note, tell, warn
 from charnn.cli.options import (
     GroupedCommand,
     complete_presets,
     complete_runs,
-    complete_settings,
     config_flags,
     flag_settings,
+    quiet_flag,
+    set_option,
 )
 from charnn.cli.showing import train_visibly
 from charnn.cli.signals import Stopped, StopSignals
@@ -41,18 +42,13 @@ Examples:
 @click.option(
     "-c", "--config", "file", metavar="FILE", help="YAML file; flags win over it.", shell_complete=complete_presets
 )
+@set_option
+@click.option("--resume", metavar="RUN", help="Continue a run exactly where it stopped.", shell_complete=complete_runs)
 @click.option(
-    "--set",
-    "assignments",
-    metavar="SECTION.KEY=VALUE",
-    multiple=True,
-    help="Set any option there is.",
-    shell_complete=complete_settings,
+    "--init-from", metavar="RUN", help="Fine-tune: start from another run's weights.", shell_complete=complete_runs
 )
-@click.option("--resume", metavar="RUN", help="Go on exactly where a run stopped.", shell_complete=complete_runs)
-@click.option("--init-from", metavar="RUN", help="Start from another run's weights.", shell_complete=complete_runs)
-@click.option("--dry-run", is_flag=True, help="Show what would be trained, and with which values.")
-@click.option("-q", "--quiet", is_flag=True, help="One line instead of the whole screen.")
+@click.option("--dry-run", is_flag=True, help="Show what would be trained, how fast, and what will not work.")
+@quiet_flag
 @config_flags
 def command(
     corpus: tuple[str, ...],
@@ -67,14 +63,14 @@ def command(
 ) -> int:
     """Train a network on CORPUS: text files, folders of them, or - for standard input.
 
-    The run is saved as it goes. Ctrl-C saves and stops; --resume goes on as if nothing had happened.
+    The run is saved as it goes. Ctrl-C saves and stops; --resume continues exactly where it stopped.
     """
     layers = [] if file is None else [_read_file(file)]
     layers += [parse_assignment(text) for text in assignments]
     layers.append(flag_settings(flags))
     if resume is not None:
         if out or init_from or dry_run:
-            raise ConfigError("--resume goes without --out, --init-from and --dry-run")
+            raise ConfigError("--resume cannot be combined with --out, --init-from or --dry-run")
         return _train(lambda stop, ranks: _resume(Path(resume), layers, corpus, stop, ranks), quiet)
     resolved = resolve(*layers, fixed=bool(file))
     if not corpus:
@@ -109,7 +105,7 @@ def _create(
     from charnn.runs import opening, snapshot
     from charnn.terminal.training.display import reading_progress
 
-    initial = None if init_from is None else snapshot.load_snapshot(Path(init_from), warn=_warn)
+    initial = None if init_from is None else snapshot.load_snapshot(Path(init_from), warn=warn)
     with reading_progress() as progress:
         return opening.create(
             resolved,
@@ -117,7 +113,7 @@ def _create(
             None if out is None else Path(out),
             stdin=sys.stdin.buffer,
             initial=initial,
-            notice=_note,
+            notice=note,
             progress=progress,
             stop=stop,
         )
@@ -128,7 +124,7 @@ def _resume(
 ) -> TrainingRun:
     from charnn.runs import opening
 
-    return opening.resume(path, [*layers, _ranks(ranks)], corpus, warn=_warn, stop=stop)
+    return opening.resume(path, [*layers, _ranks(ranks)], corpus, warn=warn, stop=stop)
 
 
 def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool) -> int:
@@ -162,13 +158,5 @@ def _dry_run(resolved: Resolved, corpus: tuple[str, ...]) -> int:
     from charnn.terminal.console import output_console
     from charnn.terminal.dry_run import DryRunReport
 
-    output_console().print(DryRunReport(dry_run(resolved, corpus, sys.stdin.buffer, _note)))
+    output_console().print(DryRunReport(dry_run(resolved, corpus, sys.stdin.buffer, note)))
     return 0
-
-
-def _note(message: str) -> None:
-    tell(f"Note: {message}")
-
-
-def _warn(message: str) -> None:
-    tell(f"Warning: {message}")
