@@ -27,7 +27,7 @@ from charnn.insight.compare import Standing
 from charnn.insight.flow import Flow, clipped_share, measure_flow
 from charnn.insight.memory import ORDERS, POSITIONS, TEXT_LIMIT, Memory, longest_context, measure_memory
 from charnn.insight.neurons import Neurons, measure_neurons
-from charnn.insight.reading import streams_for
+from charnn.insight.reading import Ids, streams_for
 from charnn.insight.score import Scored, Scorer
 from charnn.insight.texts import Text, count_ngrams, open_text, own_text
 from charnn.network.model import CharRNN
@@ -66,7 +66,7 @@ class Score:
     @property
     def perplexity(self) -> float:
         """The number of equally likely characters that would surprise as much."""
-        return math.exp(self.nats_per_character)
+        return math.exp(min(self.nats_per_character, 700.0))
 
 
 class Run:
@@ -118,7 +118,21 @@ class Run:
         ids = self.vocabulary.encode(text)
         if not len(ids):
             raise ConfigError("there is nothing to score in an empty text")
-        scorer = Scorer(self.model, self.vocabulary, alternatives=alternatives, streams=streams_for(len(ids)))
+        return self._score(text, ids, None, alternatives)
+
+    def score_test(self, *, alternatives: int = ALTERNATIVES) -> Score:
+        """The surprise at every character of the run's test part, which nothing in training has looked at.
+
+        It is read after the text that stands before it. Raises CorpusError where the run has no test part,
+        CheckpointError where its folder, which keeps the text, is not there.
+        """
+        test = own_text(self._snapshot).held_out("test")
+        ids = test.head(test.size)
+        return self._score(self.vocabulary.decode(ids), ids, test.context, alternatives)
+
+    def _score(self, text: str, ids: Ids, context: Ids | None, alternatives: int) -> Score:
+        streams = streams_for(len(ids))
+        scorer = Scorer(self.model, self.vocabulary, alternatives=alternatives, streams=streams, context=context)
         scored = Scored.join(list(scorer.blocks([ids])))
         characters = np.array(list(self.vocabulary.characters))
         return Score(text, scored.nats[:, 0], scored.kinds, characters[scored.expected], scored.probabilities)

@@ -228,6 +228,7 @@ def test_a_place_that_cannot_be_written_is_6(at_home: Path, capsys: pytest.Captu
     assert "missing/run" in fails(capsys, 6, "train", "text.txt", "--out", "missing/run")
     (at_home / "taken").write_text("a file")
     assert "taken" in fails(capsys, 6, "train", "text.txt", "--out", "taken")
+    assert "missing/loss.svg" in fails(capsys, 6, "inspect", "--svg", "missing/loss.svg")
 
 
 def test_a_run_in_use_is_7(at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import charnn
+from charnn import cli
 from charnn.baseline.ngrams import NGrams
 from charnn.cli import main
 from charnn.config import cell_names
@@ -296,6 +297,34 @@ def test_scoring_the_own_validation_text_gives_the_loss_of_training(trained) -> 
     lines_ = (trained / "lstm" / "metrics.jsonl").read_text().splitlines()
     assert result["nats_per_character"] == pytest.approx(json.loads(lines_[-1])["val_loss"], abs=1e-4)
     assert list(result)[:5] == ["characters", "unknown", "nats_per_character", "bits_per_character", "perplexity"]
+
+
+def test_the_test_part_is_scored_after_all_that_stands_before_it(trained) -> None:
+    options = {"hidden_size": 8, "layers": 1, "steps": 5, "seq_length": 16, "batch_size": 4}
+    fractions = {"val_fraction": 0.05, "test_fraction": 0.1}
+    list(charnn.train(trained / "text.txt", out=trained / "tested", cell="gru", **options, **fractions))
+    run = charnn.load(trained / "tested")
+    ids = run.vocabulary.encode((trained / "text.txt").read_text())
+    expected = slow_surprise(run.model, ids[5400 - BURN_IN :], run.vocabulary.start)[0][BURN_IN:]
+    score = run.score_test()
+    assert score.text == (trained / "text.txt").read_text()[5400:] and len(score.nats) == 600
+    np.testing.assert_allclose(score.nats, expected, rtol=1e-4)
+    result = json.loads(invoke("score", trained / "tested", "--test", "--json"))
+    assert (result["part"], result["characters"]) == ("test", 600)
+    assert result["nats_per_character"] == pytest.approx(expected.mean(), abs=1e-4)
+    assert json.loads(invoke("score", trained / "tested", "--json"))["part"] == "validation"
+    assert "tested on its test text" in invoke("score", trained / "tested", "--test")
+    assert "on its test text" in invoke("score", trained / "tested", "--test", "--memory")
+
+
+def test_a_run_without_a_test_part_says_so(trained, capsys) -> None:
+    with pytest.raises(CorpusError, match="the run has no test part"):
+        charnn.load(trained / "lstm").score_test()
+    assert cli.run(["score", str(trained / "lstm"), "--test"]) == 3
+    told = capsys.readouterr().err
+    assert "the run has no test part" in told and "--test-fraction" in told
+    assert cli.run(["score", str(trained / "lstm"), "text.txt", "--test"]) == 2
+    assert "cannot be combined" in capsys.readouterr().err
 
 
 def test_json_tsv_and_python_say_the_same(trained) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,7 +25,7 @@ from charnn.errors import CheckpointError, ConfigError
 if TYPE_CHECKING:
     from charnn.baseline.ngrams import NGrams
     from charnn.insight.score import Scorer
-    from charnn.insight.texts import Text
+    from charnn.insight.texts import Part, Text
     from charnn.runs.snapshot import Snapshot
 
 SHORT = 1500
@@ -36,6 +36,7 @@ Examples:
   charnn score runs/corpus-lstm-1 letter.txt
   charnn score runs/corpus-lstm-1 letter.txt --text
   charnn score runs/corpus-lstm-1 letter.txt --against runs/corpus-gru-1
+  charnn score runs/corpus-lstm-1 --test --json
   charnn score runs/corpus-lstm-1 --memory
 """
 
@@ -62,6 +63,7 @@ Examples:
 )
 @click.option("--at", "at_line", type=click.IntRange(1), metavar="LINE", help="Only this line, character by character.")
 @click.option("--against", metavar="RUN2", shell_complete=complete_runs, help="Where one run is better, and where not.")
+@click.option("--test", is_flag=True, help="Score the run's held-out test part, which nothing in training looked at.")
 @click.option("--memory", is_flag=True, help="The loss by how many characters of context are given.")
 @unknown_option
 @encoding_option
@@ -77,6 +79,7 @@ def command(
     alternatives: int,
     at_line: int | None,
     against: str | None,
+    test: bool,
     memory: bool,
     unknown: str,
     encoding: str | None,
@@ -87,17 +90,20 @@ def command(
 ) -> None:
     """How well the model of RUN predicts FILE, in nats per character (- for standard input).
 
-    Without FILE it is the run's validation text. Texts of 100,000 characters and more are read in 32 parallel streams,
-    each warmed up on the 512 characters before it.
+    Without FILE it is the run's validation text, or with --test its test text. Texts of 100,000 characters and more are
+    read in 32 parallel streams, each warmed up on the 512 characters before it.
     """
     from charnn.insight.texts import open_text
 
     if as_json and as_tsv:
         raise ConfigError("--json and --tsv cannot be combined", "give one of them")
+    if test and file is not None:
+        raise ConfigError("--test and FILE cannot be combined", "--test scores the run's own test part")
     loaded = load_run(run, newest)
     other = load_run(against, newest) if against else None
     others = [other.vocabulary] if other else []
-    with open_text(loaded, file, encoding or "", unknown == "skip", others) as text:
+    part: Part = "test" if test else "validation"
+    with open_text(loaded, file, encoding or "", unknown == "skip", others, part) as text:
         if memory:
             show_memory(loaded, text, f"{run} on {text.name}", as_json, as_tsv)
             return
@@ -146,7 +152,8 @@ def print_json(scorer: Scorer, text: Text) -> None:
     for line in lines(scorer.blocks(text), scorer.vocabulary):
         tally.add(line)
     totals = tally.totals()
-    result = {"characters": tally.characters, "unknown": text.unknown, **totals, "kinds": tally.by_kind()}
+    counts = {"characters": tally.characters, "unknown": text.unknown}
+    result: dict[str, Any] = {**counts, **totals, "part": text.part, "kinds": tally.by_kind()}
     if "against" in tally.names:
         result["against"] = tally.totals(tally.names.index("against"))
     print(json.dumps(result, indent=2))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,15 +23,32 @@ from charnn.text.sources import Sources, code_points, open_sources
 from charnn.text.vocabulary import Vocabulary
 
 CONTEXT = 4096
-"""Characters before the validation text that a model may read first."""
+"""Characters before a part of the run's own text that a model may read first."""
+
+
+Part = Literal["validation", "test"]
+"""The parts of a run's own text that were held out of training."""
 
 
 @dataclass(frozen=True, eq=False)
 class OwnText:
-    """The parts of the text that a run was trained and validated on."""
+    """The text of a run (N,), and where it is cut."""
 
-    train: Ids
-    validation: Ids
+    ids: Ids
+    cut: corpus.Split
+
+    @property
+    def train(self) -> Ids:
+        return self.ids[self.cut.train]
+
+    def held_out(self, part: Part) -> Text:
+        """A part that was held out, with what stands before it. Raises CorpusError where the run has none."""
+        place = self.cut.test if part == "test" else self.cut.validation
+        if place.start == place.stop:
+            hint = f"name a text file, or train with --{'test' if part == 'test' else 'val'}-fraction 0.1"
+            raise CorpusError(f"the run has no {part} part", hint)
+        before = self.ids[max(0, place.start - CONTEXT) : place.start]
+        return Text(f"its {part} text", place.stop - place.start, before, [self.ids[place]], part=part)
 
 
 def own_text(loaded: Snapshot) -> OwnText:
@@ -42,8 +60,7 @@ def own_text(loaded: Snapshot) -> OwnText:
         )
     ids = corpus.open_ids(path, loaded.document.corpus.fingerprint)
     data = loaded.config.data
-    cut = corpus.split(len(ids), data.val_fraction, data.test_fraction)
-    return OwnText(ids[cut.train], ids[cut.validation])
+    return OwnText(ids, corpus.split(len(ids), data.val_fraction, data.test_fraction))
 
 
 def count_ngrams(loaded: Snapshot, own: OwnText, order: int | None = None) -> NGrams:
@@ -59,7 +76,8 @@ def count_ngrams(loaded: Snapshot, own: OwnText, order: int | None = None) -> NG
 class Text:
     """A text to look at: its ids in blocks, and what stands before it. ``unknown`` counts what was left out so far.
 
-    ``size`` is its length in characters, or a little more where it has not been decoded yet.
+    ``size`` is its length in characters, or a little more where it has not been decoded yet; ``part`` says which part
+    of the run's own text it is, if any.
     """
 
     name: str
@@ -67,6 +85,7 @@ class Text:
     context: Ids
     blocks: Iterable[Ids]
     unknown: int = 0
+    part: Part | None = None
 
     def __iter__(self) -> Iterator[Ids]:
         return iter(self.blocks)
@@ -87,18 +106,20 @@ class Text:
 
 @contextmanager
 def open_text(
-    loaded: Snapshot, file: str | None, encoding: str = "", skip: bool = False, others: Sequence[Vocabulary] = ()
+    loaded: Snapshot,
+    file: str | None,
+    encoding: str = "",
+    skip: bool = False,
+    others: Sequence[Vocabulary] = (),
+    part: Part = "validation",
 ) -> Iterator[Text]:
-    """A file, a folder or standard input (-), or by default what the run was validated on.
+    """A file, a folder or standard input (-); where none is named, a part of the run's own text.
 
     With ``skip``, characters that the run's vocabulary lacks, or that of ``others``, are left out. Raises CorpusError,
     also UnknownCharacters while the text is read; CheckpointError where there is no file and no own text.
     """
     if file is None:
-        own = own_text(loaded)
-        if not len(own.validation):
-            raise CorpusError("the run has no validation part", "name a text file")
-        yield Text("its validation text", len(own.validation), own.train[-CONTEXT:], [own.validation])
+        yield own_text(loaded).held_out(part)
         return
     vocabulary = loaded.vocabulary
     with (
