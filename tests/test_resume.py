@@ -237,6 +237,36 @@ def test_a_corpus_that_is_changed_or_deleted_meanwhile_has_no_effect(tmp_path: P
     assert_same(tmp_path / "parts", tmp_path / "whole")
 
 
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+HARMS: dict[str, Callable[[Path], Any]] = {
+    "a bit": flip_a_bit,
+    "its end": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "all": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_damaged_copy_is_made_anew_from_the_same_text_and_from_no_other(tmp_path: Path, harm: str) -> None:
+    train(new_run(tmp_path, "whole", **PLAN))
+    run = new_run(tmp_path, "parts", **PLAN)
+    train(run, 9)
+    HARMS[harm](run.path / "corpus.npy")
+    what = complaint(lambda: resume(run.path), CheckpointError)
+    assert f"charnn train --resume {run.path} TEXT" in what
+    (tmp_path / "other.txt").write_text(some_text(3999))
+    what = complaint(lambda: resume(run.path, corpora=[str(tmp_path / "other.txt")]), ConfigError)
+    assert "is not the text" in what and "the run's own copy is damaged" in what
+    assert "is damaged" in complaint(lambda: resume(run.path), CheckpointError)
+    train(resume(run.path, corpora=[str(tmp_path / "text.txt")]))
+    assert_same(run.path, tmp_path / "whole")
+    train(resume(run.path))
+
+
 @pytest.mark.parametrize(("short", "long"), [({"steps": 10}, {"steps": 25}), ({"epochs": 0.2}, {"epochs": 0.4})])
 def test_a_run_that_is_extended_is_the_longer_run(tmp_path: Path, short: dict[str, Any], long: dict[str, Any]) -> None:
     plan = {"dropout": 0.3, "schedule": "constant", "warmup_steps": 0}

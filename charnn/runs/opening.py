@@ -16,7 +16,7 @@ from charnn.errors import CheckpointError, ConfigError, CorpusError, Warn, ignor
 from charnn.network.shape import check_model
 from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.runs.arrays import check_arrays
-from charnn.runs.document import CorpusFacts, naming, read_document
+from charnn.runs.document import CorpusFacts, Document, naming, read_document
 from charnn.runs.fitting import best_size, choose, cores
 from charnn.runs.run import TrainingRun
 from charnn.runs.snapshot import Snapshot
@@ -173,34 +173,23 @@ def resume(
     lock = lock_folder(path)
     try:
         loaded = checkpoint.newest_good(path / "checkpoints", warn)
-        run = _rebuild(path, loaded, layers, lock, stop)
+        document = read_document(loaded)
+        with naming(loaded.path):
+            check_arrays(loaded, document.config, len(document.vocabulary))
+        config = _with_changes(document.config, layers, path)
         if corpora:
-            _check_corpus(run, corpora, stop)
+            _check_corpus(path, document, corpora, stop)
+        run = TrainingRun(path, config, document.vocabulary, document.corpus, document.baseline, lock, stop)
+        with naming(loaded.path):
+            run.restore(loaded, document.state)
         _tidy(run, warn)
-        if run.config.to_json() != loaded.document["config"]:
+        if config != document.config:
             run.save()
         run.start_baseline()
         return run
     except BaseException:
         lock.close()
         raise
-
-
-def _rebuild(
-    path: Path,
-    loaded: checkpoint.Checkpoint,
-    layers: Sequence[Mapping[str, Setting]],
-    lock: IO[bytes],
-    stop: Callable[[], None] | None,
-) -> TrainingRun:
-    document = read_document(loaded)
-    with naming(loaded.path):
-        check_arrays(loaded, document.config, len(document.vocabulary))
-    config = _with_changes(document.config, layers, path)
-    run = TrainingRun(path, config, document.vocabulary, document.corpus, document.baseline, lock, stop)
-    with naming(loaded.path):
-        run.restore(loaded, document.state)
-    return run
 
 
 def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
@@ -233,25 +222,39 @@ def _shown(value: Any) -> str:
     return "auto" if value is None else printable(str(value))
 
 
-def _check_corpus(run: TrainingRun, corpora: Sequence[str], stop: Callable[[], None] | None) -> None:
-    """Whether these texts are the ones the run was trained on. Raises ConfigError if not."""
-    data = run.config.data
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        with open_sources(corpora, work, data.encoding, data.tokens, data.normalize, stop=stop) as sources:
-            encode_block, id_type = run.vocabulary.encode_code_points, run.vocabulary.id_type
-            try:
-                fingerprint = corpus.encode(
-                    sources, work / "ids.npy", encode_block, id_type, run.facts.characters, stop=stop
-                )
-            except CorpusError:
-                fingerprint = ""
-    same = fingerprint == run.facts.fingerprint
-    if not same:
-        raise ConfigError(
-            f"{', '.join(map(printable, corpora))} is not the text that {printable(str(run.path))} was trained on",
-            "leave the text out to go on with the stored one, or begin a new run with --init-from",
-        )
+def _check_corpus(path: Path, document: Document, corpora: Sequence[str], stop: Callable[[], None] | None) -> None:
+    """Whether these texts are the ones the run was trained on; if so, a damaged copy of them is made anew.
+
+    Raises ConfigError if not, StorageError.
+    """
+    data, vocabulary, facts = document.config.data, document.vocabulary, document.corpus
+    encoding = vocabulary.encode_code_points, vocabulary.id_type, facts.characters
+    copy = path / "corpus.npy"
+    is_whole = _is_whole(copy, facts.fingerprint, stop)
+    with (
+        tempfile.TemporaryDirectory() as work,
+        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stop=stop) as sources,
+    ):
+        try:
+            fingerprint = corpus.fingerprint_of(sources, *encoding, stop=stop)
+        except CorpusError:
+            fingerprint = ""
+        if fingerprint != facts.fingerprint:
+            without = "leave the text out to go on with the stored one, or begin a new run with --init-from"
+            raise ConfigError(
+                f"{', '.join(map(printable, corpora))} is not the text that {printable(str(path))} was trained on",
+                without if is_whole else "the run's own copy is damaged, so it needs exactly that text to go on",
+            )
+        if not is_whole:
+            corpus.encode(sources, copy, *encoding, stop=stop)
+
+
+def _is_whole(copy: Path, fingerprint: str, stop: Callable[[], None] | None) -> bool:
+    try:
+        corpus.open_ids(copy, fingerprint, stop)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _tidy(run: TrainingRun, warn: Warn) -> None:

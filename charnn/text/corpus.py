@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -122,6 +123,20 @@ def encode(
     return f"sha256:{digest.hexdigest()}"
 
 
+def fingerprint_of(
+    sources: Sources,
+    encode_block: Callable[[Codes], Ids],
+    id_type: npt.DTypeLike,
+    length: int,
+    stop: Stop | None = None,
+) -> str:
+    """What `encode` would return for a text of so many characters, without writing anything. Raises CorpusError."""
+    digest, kind = hashlib.sha256(), np.dtype(id_type).newbyteorder("<")
+    for block in _id_blocks(code_points(sources, stop=stop), encode_block, kind, length):
+        digest.update(block)
+    return f"sha256:{digest.hexdigest()}"
+
+
 def _id_blocks(
     texts: Iterable[Codes], encode_block: Callable[[Codes], Ids], id_type: np.dtype[Any], length: int
 ) -> Iterator[bytes]:
@@ -158,11 +173,11 @@ def open_ids(path: Path, fingerprint: str | None = None, stop: Stop | None = Non
             with reading(name):
                 whole = _has_our_header(file)
             if not whole:
-                raise _damaged(name, "it is not a file of ids, or was cut short")
+                raise _damaged(path, "it is not a file of ids, or was cut short")
             if fingerprint is not None and _fingerprint(file, name, stop) != fingerprint:
-                raise _damaged(name, "its SHA-256 is not the one stored with the run")
+                raise _damaged(path, "its SHA-256 is not the one stored with the run")
     except CorpusError as error:
-        raise _damaged(name, error.message) from None
+        raise _damaged(path, "it is missing, or no regular file") from error
     with reading(name):
         ids: Ids = np.load(path, mmap_mode="r", allow_pickle=False)
     return ids
@@ -232,7 +247,9 @@ def _changed(how: str) -> CorpusError:
     return CorpusError(f"the corpus changed while it was read: {how}", "train on a copy that nothing else writes to")
 
 
-def _damaged(name: str, how: str) -> CheckpointError:
+def _damaged(path: Path, how: str) -> CheckpointError:
+    again = f"charnn train --resume {printable(shlex.quote(str(path.parent)))} TEXT"
     return CheckpointError(
-        f"the run's own copy of its text, {name}, is damaged: {how}", "train a new run on the corpus"
+        f"the run's own copy of its text, {printable(str(path))}, is damaged: {how}",
+        f"to make the copy anew, name the text that it was trained on: {again}",
     )

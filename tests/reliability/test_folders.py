@@ -236,14 +236,20 @@ def test_metrics_that_are_lost_cost_lines_and_not_the_run(
     assert metrics_of(half)[-1] == golden.metrics[-1]
 
 
-def test_without_its_copy_of_the_text_a_run_still_writes_but_does_not_train(half: Path, charnn: Zygote) -> None:
+def test_without_its_copy_of_the_text_a_run_still_writes_and_trains_once_it_has_the_text_again(
+    half: Path, charnn: Zygote, text: Path, golden: Golden
+) -> None:
     with (half / "corpus.npy").open("r+b") as file:
         file.seek(1000)
         file.write(b"\x01\x02\x03")
     assert_told(charnn.run("train", "--resume", half), 4, "the run's own copy of its text", "SHA-256")
     (half / "corpus.npy").unlink()
-    assert_told(charnn.run("train", "--resume", half), 4, "the run's own copy of its text")
+    result = charnn.run("train", "--resume", half)
+    assert_told(result, 4, "the run's own copy of its text")
     assert_told(charnn.run("sample", half, "-n", "5"), 0)
+    hint = result.err[result.err.rindex("charnn ") :].split()[1:]
+    assert_told(charnn.run(*(str(text) if word == "TEXT" else word for word in hint)), 0, "Done")
+    assert_as_if_nothing_had_happened(golden, half)
 
 
 # The text
