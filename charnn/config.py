@@ -24,6 +24,9 @@ OPTIMIZERS = {
 }
 """Every update rule with the options that it takes; ``charnn/network/optimizers.py`` has a class of its name."""
 
+SMALLEST_DROPOUT = 0.004
+"""Shares are rounded to a 256th, see ``charnn/network/dropout.py``: much less than this would be none."""
+
 
 def cell_names() -> tuple[str, ...]:
     """The cells there are: every file in ``charnn/network/cells`` but the base."""
@@ -60,12 +63,18 @@ class ModelConfig:
         low=0,
         high=10**9,
     )
-    dropout: float = option(0.0, "dropout probability of each layer's outputs", low=0, high=0.95)
+    dropout: float = option(
+        0.0, "dropout probability of each layer's outputs", low=0, high=0.95, least=SMALLEST_DROPOUT
+    )
     dropout_samples: int = option(
         1, "dropout masks of the top layer that the loss is averaged over, in antithetic pairs", low=1, high=256
     )
     input_dropout: float = option(
-        0.0, "dropout probability of each character's vector, embedded or one-hot", low=0, high=0.95
+        0.0,
+        "dropout probability of each character's vector, embedded or one-hot",
+        low=0,
+        high=0.95,
+        least=SMALLEST_DROPOUT,
     )
 
 

@@ -19,7 +19,10 @@ SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
-    """A field with its help and its limits: choices, low, high (inclusive), above, below (exclusive), auto."""
+    """A field with its help and its limits: choices, low, high (inclusive), above, below (exclusive), auto.
+
+    ``least`` is the smallest value but 0, which is always allowed beside it.
+    """
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
@@ -97,6 +100,7 @@ RANGE_TESTS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "high": (operator.le, "at most"),
     "above": (operator.gt, "above"),
     "below": (operator.lt, "below"),
+    "least": (lambda value, least: value == 0 or value >= least, "0 or at least"),
 }
 
 

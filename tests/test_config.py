@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers import complaint
 from hypothesis import HealthCheck, assume, given, settings
@@ -26,6 +27,7 @@ from charnn.config import (
     resolve,
 )
 from charnn.errors import ConfigError
+from charnn.network.dropout import Dropout
 from charnn.option import choices_of
 from charnn.yaml_file import read_file, to_yaml
 
@@ -73,6 +75,17 @@ def test_a_value_beyond_a_limit_is_refused_with_the_limit(name: str, kind: str) 
     key = name.partition(".")[2]
     if beyond >= 0 or "duration" not in OPTIONS[name].metadata:
         assert f"here: {key} must be" in what and str(limit) in what
+
+
+@pytest.mark.parametrize("name", ["model.dropout", "model.input_dropout"])
+def test_a_dropout_so_small_that_it_would_be_none_is_refused_with_the_smallest(name: str) -> None:
+    for share in (0, 0.004, 0.01):
+        assert coerce(name, Setting(share, "here")) == share
+        dropout = Dropout(1, share, share, np.float32)
+        assert (dropout.outputs > 0) == (dropout.inputs > 0) == (share > 0)
+    for share in (1e-9, 0.001, 0.0039):
+        what = error(lambda share=share: coerce(name, Setting(share, "--dropout")))
+        assert f"--dropout: {name[6:]} must be 0 or at least 0.004, not {share}" in what
 
 
 @pytest.mark.parametrize("name", [name for name, spec in OPTIONS.items() if "choices" in spec.metadata])
