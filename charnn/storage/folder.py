@@ -1,7 +1,7 @@
 """A path enters; a folder of one's own and the lock on it leave.
 
-What a run folder needs of the operating system. The lock is the kernel's (flock): whoever dies gives it free at once,
-so nothing that a crash leaves behind can keep a run locked.
+Making a run takes time, and may be killed or refused at any point of it: what that leaves is told from what is
+somebody's own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from charnn.errors import ConfigError, RunBusyError, StorageError, printable
-from charnn.storage.disk import TEMPORARY, open_to_write, storage_errors, sync_folder
+from charnn.storage.disk import TEMPORARY, open_to_read, open_to_write, storage_errors, sync_folder
+from charnn.storage.lock import try_lock
 
 ATTEMPTS = 5
 PAUSE = 0.02
@@ -53,23 +54,12 @@ def lock_folder(path: Path) -> IO[bytes]:
 
 def _take(file: IO[bytes], path: Path) -> bool:
     """Lock the file and write into it who has it; False if somebody else has, or the file is no longer at its path."""
-    try:
-        _flock(file, exclusive=True)
-    except BlockingIOError:
+    if not try_lock(file.fileno()) or not _is_at(file, path):
         return False
-    if not _is_at(file, path):
-        return False
-    file.truncate(0)
+    file.seek(0)
+    file.truncate()
     file.write(f"{os.getpid()}\n".encode())
     return True
-
-
-def _flock(file: int | IO[bytes], exclusive: bool) -> None:
-    """Lock a file, where the system can. Raises BlockingIOError where somebody else has it."""
-    with suppress(ImportError):
-        import fcntl
-
-        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:
@@ -83,18 +73,10 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 def is_busy(path: Path) -> bool:
     """Whether somebody trains in this folder."""
     try:
-        descriptor = os.open(path / "lock", os.O_RDONLY | os.O_NONBLOCK)
+        with open_to_read(path / "lock") as file:
+            return not try_lock(file.fileno(), shared=True)
     except OSError:
         return False
-    try:
-        _flock(descriptor, exclusive=False)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def new_folder(out: Path | None, root: Path, name: str, notice: Callable[[str], None]) -> tuple[Path, IO[bytes]]:

@@ -100,8 +100,8 @@ DEFECTS = {
     ),
     "the lock is not taken": (
         "storage/folder.py",
-        "        _flock(file, exclusive=True)\n",
-        "        pass\n",
+        "if not try_lock(file.fileno()) or not _is_at(file, path):",
+        "if not _is_at(file, path):",
         "second_trainer or many_that_make",
     ),
     "links are followed": (
