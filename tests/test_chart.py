@@ -43,7 +43,7 @@ def training(points: int = 3000, first: float = 4.2) -> Chart:
             Series("training", steps, losses, "cyan"),
             Series("validation", checked, [losses[step - 1] + 0.1 for step in checked], "yellow", "dots"),
         ],
-        [Level("counting (5-gram)", 1.67, "magenta"), Level("uniform", 4.17, "bright_black")],
+        [Level("5-gram baseline", 1.67, "magenta"), Level("uniform", 4.17, "bright_black")],
         [Mark(checked[-1], 1.6, "best", "green")],
         title="hamlet-lstm-1",
         x_label="step",
@@ -76,7 +76,7 @@ def test_the_words_of_a_chart_are_there_at_every_width(width: int) -> None:
         "training",
         "validation",
         "uniform 4.17",
-        "counting (5-gram) 1.67",
+        "5-gram baseline 1.67",
         "best 1.60",
         "step",
     ]:

@@ -35,8 +35,8 @@ def planned(folder: Path, text: str = words(20_000), **settings: object) -> DryR
     return dry_run(resolve(flat_settings({**SETTINGS, **settings}), fixed=True), [str(folder / "text.txt")])
 
 
-def said(plan: DryRun) -> str:
-    return "\n".join(f"{found.message} | {found.hint}" for found in warnings(plan))
+def said(found: DryRun) -> str:
+    return "\n".join(f"{advice.message} | {advice.hint}" for advice in warnings(found))
 
 
 def test_speed_and_memory_are_measured_and_nothing_is_left_behind(

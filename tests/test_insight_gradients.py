@@ -279,7 +279,7 @@ def test_the_screen_shows_runs_beside_fresh_cells(run) -> None:
     assert "100.0%" in screen
     assert "spectral radius" in screen
     alone = invoke("gradients", "--cell", "lstm", "--hidden", 8, "--steps", 20, "--positions", 4)
-    assert "elementwise path alone" in alone
+    assert "direct path (no weights)" in alone
 
 
 def test_nothing_to_look_at_is_an_error() -> None:

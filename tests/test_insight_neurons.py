@@ -203,7 +203,7 @@ def test_json_and_python_say_the_same(run) -> None:
 
 def test_the_screen_shows_tables_a_coloured_passage_and_gates(run) -> None:
     screen = invoke("neurons", run, "--top", 3, "--unit", "0:2:c", "--gates")
-    for words in ("inside a word", "tells best", "unit 0:2:c", "f > 0.9", "gate f: share of the time below 0.1"):
+    for words in ("inside a word", "best property", "unit 0:2:c", "f > 0.9", "gate f: share of the time below 0.1"):
         assert words in screen
 
 

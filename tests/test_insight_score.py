@@ -131,7 +131,7 @@ def test_a_context_is_read_but_not_scored() -> None:
     )
 
 
-def test_counting_and_another_model_judge_the_same_characters() -> None:
+def test_the_baseline_and_another_model_judge_the_same_characters() -> None:
     ours, theirs, ids = new_model(seed=1), new_model("gru", seed=2), random_ids(9000)
     ngrams = NGrams.count(random_ids(2000, seed=5), 3, len(VOCABULARY))
     found = scored(ours, ids, against=(theirs, VOCABULARY), ngrams=ngrams)
@@ -235,7 +235,7 @@ def test_cold_surprise_reads_exactly_so_many_characters() -> None:
         np.testing.assert_allclose(cold_surprise(model, ids, at, k), slow, rtol=1e-4)
 
 
-def test_memory_stands_beside_the_whole_text_and_counting() -> None:
+def test_memory_stands_beside_the_whole_text_and_the_baseline() -> None:
     model, ids = new_model(), random_ids(3000)
     ngrams = NGrams.count(random_ids(5000, seed=3), 4, len(VOCABULARY))
     memory = measure_memory(model, 0, ids, ngrams=ngrams, longest=64, positions=150)
@@ -366,7 +366,7 @@ def test_unknown_characters_are_an_error_or_left_out_and_counted(trained) -> Non
     assert (skipped["characters"], skipped["unknown"]) == (6 + 1, 6)  # of the escape sequence only 1 and ...
 
 
-def test_without_the_own_text_counting_is_left_out(trained, tmp_path) -> None:
+def test_without_the_own_text_the_baseline_is_left_out(trained, tmp_path) -> None:
     checkpoint = next((trained / "lstm" / "checkpoints").iterdir())
     alone = tmp_path / checkpoint.name
     alone.write_bytes(checkpoint.read_bytes())

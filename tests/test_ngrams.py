@@ -1,4 +1,4 @@
-"""Plain counting, pinned to the same recursion written with dictionaries, one character at a time."""
+"""The n-gram baseline, pinned to the same recursion written with dictionaries, one character at a time."""
 
 from __future__ import annotations
 

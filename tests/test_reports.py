@@ -98,7 +98,7 @@ def test_one_run_is_shown_in_full(reports: list[RunReport], width: int) -> None:
         "lstm 1 ",
         "output ",
         "step 40 of 40",
-        "than counting",
+        "-gram baseline, at step",
         "at step",
         "fit ",
         "best",
@@ -233,15 +233,16 @@ def test_parameters_are_counted_without_making_them(cell: str, embedding: int, l
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        (1.52, "1.520, 0.15 better than counting"),
-        (1.9, "1.900, 0.23 worse than counting"),
-        (1.67, "as good as counting"),
+        (1.52, "1.520, 0.15 below the 4-gram baseline"),
+        (1.9, "1.900, 0.23 above the 4-gram baseline"),
+        (1.67, "1.670, level with the 4-gram baseline"),
     ],
 )
-def test_a_loss_is_shown_with_its_distance_to_counting(reports: list[RunReport], loss: float, expected: str) -> None:
+def test_a_loss_is_shown_beside_the_baseline(reports: list[RunReport], loss: float, expected: str) -> None:
     baseline = reports[0].baseline
     assert baseline is not None
-    assert expected in words.judged(loss, replace(baseline, loss=1.669))
+    assert words.judged(loss, replace(baseline, loss=1.669, order=4)) == expected
+    assert words.judged(loss, None) == f"{loss:.3f}"
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_signal_restores_the_terminal(tmp_path: Path, number: signal.Signals, 
     terminal.read_until(b"of 1,000,000")
     terminal.process.send_signal(number)
     assert terminal.end() == code
-    assert terminal.restored() and b"go on: charnn train --resume" in terminal.written
+    assert terminal.restored() and b"resume: charnn train --resume" in terminal.written
 
 
 @pytest.fixture

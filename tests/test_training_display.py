@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from charnn.config import flat_settings, resolve
 from charnn.runs.opening import create, resume
 from charnn.runs.run import TrainingRun
+from charnn.terminal.charts.axes import number
 from charnn.terminal.console import PlainConsole, can_redraw, locale_is_utf8
 from charnn.terminal.safe import one_line
 from charnn.terminal.training import display as drawn
@@ -105,15 +106,16 @@ def test_the_screen_is_filled_and_never_overfull(run: TrainingRun, width: int, h
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 20), (200, 50)])
 def test_the_screen_says_everything_that_matters(run: TrainingRun, width: int, height: int) -> None:
     text = "\n".join(shown(trained(run), width, height))
+    assert run.baseline is not None
     for words in (
-        "counting (",
+        f"{run.baseline.order}-gram baseline {number(run.baseline.loss)}",
         "uniform 3.",
         "epochs / characters",
         "clipped",
         "learning rate",
         "characters/s",
         "step 40 of 40",
-        "than counting",
+        f" the {run.baseline.order}-gram baseline",
         "saved",
         "written at step 40",
         "ANNA: by the shore,",
@@ -153,7 +155,7 @@ def test_what_the_locale_says(environment: dict[str, str], expected: bool) -> No
 
 def test_the_picture_of_a_chart_is_the_same_as_on_the_screen(run: TrainingRun) -> None:
     picture = loss_chart(trained(run)).svg()
-    assert picture.count("<polyline") == 2 and "counting (" in picture and "best" in picture
+    assert picture.count("<polyline") == 2 and "-gram baseline " in picture and "best" in picture
 
 
 def test_a_frame_is_drawn_at_most_four_times_a_second(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +321,7 @@ def test_elsewhere_than_on_a_terminal_there_are_plain_lines(run: TrainingRun, en
             display.show(event)
     assert "\x1b" not in file.getvalue()
     assert any(
-        line.startswith("Best validation loss") and "than counting" in line for line in file.getvalue().splitlines()
+        line.startswith("Best validation loss") and "-gram baseline" in line for line in file.getvalue().splitlines()
     )
     assert len([line for line in file.getvalue().splitlines() if line.startswith("step ")]) >= 4
 

@@ -1,5 +1,5 @@
-"""The ids of a training text and of a validation text enter. What leaves is how well plain counting predicts the second
-after reading the first: the loss, in nats per character, of the best interpolated n-gram model.
+"""The ids of a training text and of a validation text enter. What leaves is the n-gram baseline: the
+loss, in nats per character, of the best interpolated n-gram model of the first on the second.
 
 A network that does no better has learned nothing that a table of counts does not hold.
 
@@ -178,7 +178,7 @@ def _checked(ids: Ids, vocabulary_size: int) -> Integers:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What plain counting reaches on a validation text, in nats per character."""
+    """The loss of the best n-gram model on a validation text, in nats per character."""
 
     order: int  # chosen on the training text alone
     loss: float  # of that order, on the validation text
@@ -213,7 +213,7 @@ def measure(
     """
     train, validation = train_ids[max(0, len(train_ids) - train_limit) :], validation_ids[:validation_limit]
     if not len(validation):
-        raise CorpusError("the validation text is empty, so counting cannot be scored on it")
+        raise CorpusError("the validation text is empty, so no n-gram model can be scored on it")
     order = choose_order(train, vocabulary_size, max_order, stop=stop)
     ngrams = NGrams.count(train, max_order, vocabulary_size, stop=stop)
     losses = _losses(ngrams, validation, context, stop)

@@ -52,14 +52,14 @@ def command(quick: bool, as_json: bool, **options: Any) -> None:
 
     given = {name: value for name, value in options.items() if value not in (None, ())}
     settings = dataclasses.replace(QUICK if quick else Settings(), **given)
-    with _ending_on_sigterm(), contextlib.closing(benchmark(settings)) as records, Waiting() as progress:
-        for record in records:
-            progress.show(record)
-    assert isinstance(record, Report)
+    with _ending_on_sigterm(), contextlib.closing(benchmark(settings)) as events, Waiting() as progress:
+        for event in events:
+            progress.show(event)
+    assert isinstance(event, Report)
     if as_json:
-        print(json.dumps(record.to_json(), indent=2))
+        print(json.dumps(event.to_json(), indent=2))
     else:
-        output_console().print(ReportTables(record))
+        output_console().print(ReportTables(event))
 
 
 @contextlib.contextmanager

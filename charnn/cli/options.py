@@ -48,7 +48,7 @@ FLAGS = {
         "--encoding": "encoding",
         "--normalize": "normalize",
     },
-    "Records": {
+    "Validation and checkpoints": {
         "--validate-every": "validate_every",
         "--checkpoint-every": "checkpoint_every",
         "--on-divergence": "on_divergence",

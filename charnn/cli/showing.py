@@ -29,10 +29,10 @@ def train_visibly(run: TrainingRun, signals: StopSignals, quiet: bool, team: Tea
             display.__enter__()
         try:
             signals.restore, signals.back = display.leave, display.enter
-            for record in train(run, signals, team):
+            for event in train(run, signals, team):
                 with unseen:
-                    display.show(record)
-                stopped_early = isinstance(record, Finished) and record.stopped
+                    display.show(event)
+                stopped_early = isinstance(event, Finished) and event.stopped
         finally:
             with unseen:
                 display.close()

@@ -34,7 +34,7 @@ POSITIONS = 2000
 TEXT_LIMIT = 200_000
 LONGEST = 1024
 ORDERS = 9
-"""The longest n-grams to compare with; beyond, counting hardly finds anything again."""
+"""The longest n-grams to compare with; longer ones hardly ever occur again."""
 
 TOGETHER = 256
 STEPS = 64
@@ -49,7 +49,7 @@ class Memory:
     contexts: npt.NDArray[np.int64]  # (C,) characters of context: 1, 2, 4, ...
     nats: Nats  # (C, P)
     whole: Nats  # (P,) with everything before
-    baseline: Nats  # (O, P) of n-grams with 1, 2, ..., O characters of context; O is 0 without counting
+    baseline: Nats  # (O, P) of n-grams with 1, 2, ..., O characters of context; O is 0 without a baseline
 
     @property
     def losses(self) -> Nats:

@@ -106,7 +106,7 @@ class TrainingRun:
 
     @property
     def baseline(self) -> Baseline | None:
-        """What plain counting reaches on this split; None until that is known."""
+        """The n-gram baseline on this split; None until that is known."""
         if self._baseline is None and self._background is not None:
             self._baseline = self._background.poll()
         return self._baseline

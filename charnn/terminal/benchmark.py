@@ -1,4 +1,4 @@
-"""A benchmark's records enter: what is being measured leaves on standard error, and the report's tables at the end."""
+"""A benchmark's events enter: what is being measured leaves on standard error, and the report's tables at the end."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ class Waiting:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, record: Measuring | Measured | Report) -> None:
-        """Take one record into the picture."""
-        if isinstance(record, Measuring) and self._live is not None:
-            self._live.update(Text(self._line(record), no_wrap=True, overflow="ellipsis"), refresh=True)
-        elif isinstance(record, Measured):
-            self.console.print(Text(_summary(record.row)), soft_wrap=True)
+    def show(self, event: Measuring | Measured | Report) -> None:
+        """Take one event into the picture."""
+        if isinstance(event, Measuring) and self._live is not None:
+            self._live.update(Text(self._line(event), no_wrap=True, overflow="ellipsis"), refresh=True)
+        elif isinstance(event, Measured):
+            self.console.print(Text(_summary(event.row)), soft_wrap=True)
 
-    def _line(self, record: Measuring) -> str:
+    def _line(self, event: Measuring) -> str:
         elapsed = words.duration(time.monotonic() - self._started)
-        what = f"{_title(record.row)}: {_name(record.variant.kind)}, {record.variant.setting}"
-        return f"{record.number}/{record.total}  {elapsed}  {what}, repeat {record.repeat}"
+        what = f"{_title(event.row)}: {_name(event.variant.kind)}, {event.variant.setting}"
+        return f"{event.number}/{event.total}  {elapsed}  {what}, repeat {event.repeat}"
 
 
 def _name(kind: str) -> str:

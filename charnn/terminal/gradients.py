@@ -39,8 +39,8 @@ def reach_chart(flows: Sequence[Flow]) -> Chart:
     if len(flows) == 1:
         reach = flows[0].reach
         for name, path, style in (
-            ("elementwise path alone", reach.elementwise.mean(axis=1), "yellow"),
-            ("product path alone", reach.product.mean(axis=1), "magenta"),
+            ("direct path (no weights)", reach.elementwise.mean(axis=1), "yellow"),
+            ("path through Wh", reach.product.mean(axis=1), "magenta"),
         ):
             if path.any() and reach.elementwise.any():
                 series.append(Series(name, range(1, len(path) + 1), _relative(path, reach.mean[0]), style))

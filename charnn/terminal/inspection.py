@@ -1,4 +1,4 @@
-"""Records of runs enter; one run in full, or several laid over one another, leave as text or as a picture."""
+"""Reports of runs enter; one run in full, or several laid over one another, leave as text or as a picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from charnn.terminal.charts.axes import Format
 from charnn.terminal.charts.chart import Chart, Level, Mark, Series
 from charnn.terminal.runs import RunTable
 from charnn.terminal.safe import one_line
-from charnn.terminal.training.dashboard import COUNTING, TRAINING, UNIFORM, VALIDATION
+from charnn.terminal.training.dashboard import BASELINE, TRAINING, UNIFORM, VALIDATION
 
 STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red")
 """One a run, where several are laid over one another."""
@@ -84,27 +84,32 @@ def _validation_loss(report: RunReport) -> float:
 
 
 def loss_chart(reports: Sequence[RunReport], by: str = "steps", height: int | None = None, title: str = "") -> Chart:
-    """The curves over ``by``, with what counting and guessing reach where that is the same for all runs."""
-    over = AXES[by]
-    series = _both_curves(reports[0], over) if len(reports) == 1 else _one_curve_each(reports, over)
-    uniform = {round(advice.uniform_loss(report), 6) for report in reports}
-    counting = {(r.baseline.order, round(r.baseline.loss, 6)) if r.baseline else None for r in reports}
-    levels = [Level("uniform", loss, UNIFORM, always=False) for loss in uniform if len(uniform) == 1]
-    if len(counting) == 1:
-        levels += [Level(f"counting ({pair[0]}-gram)", pair[1], COUNTING) for pair in counting if pair]
-    marks = [mark for report in reports[:1] if len(reports) == 1 for mark in _best(report, over)]
-    what = "loss" if len(reports) == 1 else "validation loss"
+    """The curves over ``by``, with the losses that all runs are to be compared with."""
+    over, alone = AXES[by], len(reports) == 1
     return Chart(
-        series,
-        levels,
-        marks,
+        _both_curves(reports[0], over) if alone else _one_curve_each(reports, over),
+        _levels(reports),
+        _best(reports[0], over) if alone else (),
         title=title,
-        y_label=f"{what}, nats per character",
+        y_label=f"{'loss' if alone else 'validation loss'}, nats per character",
         x_label=over.label,
         x_format=over.format,
         x_from=0.0,
         height=height,
     )
+
+
+def _levels(reports: Sequence[RunReport]) -> list[Level]:
+    """The loss of a uniform guess and that of the baseline, each where it is the same for all runs."""
+    levels = []
+    uniform = {round(advice.uniform_loss(report), 6) for report in reports}
+    if len(uniform) == 1:
+        levels.append(Level("uniform", uniform.pop(), UNIFORM, always=False))
+    baselines = [report.baseline for report in reports if report.baseline is not None]
+    shared = {(words.baseline_name(baseline), round(baseline.loss, 6)) for baseline in baselines}
+    if len(baselines) == len(reports) and len(shared) == 1:
+        levels.append(Level(*shared.pop(), BASELINE))
+    return levels
 
 
 def _both_curves(report: RunReport, over: Abscissa) -> list[Series]:

@@ -29,7 +29,8 @@ def memory_chart(memory: Memory) -> Chart:
     series = [Series("model", [math.log2(k) for k in memory.contexts], memory.losses.tolist(), "cyan")]
     if len(memory.baseline):
         contexts = [math.log2(k) for k in range(1, len(memory.baseline) + 1)]
-        series.insert(0, Series("counting, order n - 1", contexts, memory.baseline.mean(axis=1).tolist(), "yellow"))
+        losses = memory.baseline.mean(axis=1).tolist()
+        series.insert(0, Series("n-gram baseline, n = context + 1", contexts, losses, "yellow"))
     marks = []
     if math.isfinite(memory.length):
         marks.append(
@@ -37,7 +38,7 @@ def memory_chart(memory: Memory) -> Chart:
         )
     return Chart(
         series=series,
-        levels=[Level("all before", memory.whole_loss, "green")],
+        levels=[Level("full context", memory.whole_loss, "green")],
         marks=marks,
         title="loss, nats per character",
         x_label="characters of context",
@@ -48,13 +49,13 @@ def memory_chart(memory: Memory) -> Chart:
 
 def _table(memory: Memory) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("context", "model", "missing", "±", "counting"):
+    for name in ("context", "model", "gap to full context", "±", "baseline"):
         table.add_column(name, justify="right")
     losses = memory.baseline.mean(axis=1)
     for k, loss, missing, error in zip(memory.contexts, memory.losses, memory.missing, memory.errors, strict=True):
         counted = f"{losses[k - 1]:.3f}" if k <= len(losses) else "-"
         table.add_row(f"{k}", f"{loss:.3f}", f"{missing:.3f}", f"{error:.3f}", counted)
-    table.add_row("all before", f"{memory.whole_loss:.3f}", "0", "", "", style="bold")
+    table.add_row("full", f"{memory.whole_loss:.3f}", "0", "", "", style="bold")
     return table
 
 

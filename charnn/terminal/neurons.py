@@ -46,7 +46,7 @@ def print_findings(neurons: Neurons, heading: str, console: Console | None = Non
     console.print(Text(one_line(heading), style="bold"))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     others = max(0, min(6, (console.width - 46) // 17))
-    for name in ("property", "unit", "r", "chance", *(["and then"] if others else [])):
+    for name in ("property", "unit", "r", "chance", *(["next best"] if others else [])):
         table.add_column(name, justify="right" if name in ("r", "chance") else "left", no_wrap=True)
     for name in neurons.properties.names:
         found = neurons.best(name, 1 + others)
@@ -64,7 +64,7 @@ def print_ranked(findings: Sequence[Finding], console: Console | None = None) ->
     """Single units, each with the property it tells best."""
     console = console or output_console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("unit", "tells best", "r", "chance"):
+    for name in ("unit", "best property", "r", "chance"):
         table.add_column(name, justify="right" if name in ("r", "chance") else "left")
     for one in findings:
         table.add_row(str(one.unit), Text(one_line(one.property)), f"{one.r:+.2f}", f"{one.chance:.2f}")

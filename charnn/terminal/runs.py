@@ -1,4 +1,4 @@
-"""Records of runs enter, a table leaves: one run a line, with as many columns as the width allows."""
+"""Reports of runs enter, a table leaves: one run a line, with as many columns as the width allows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RunTable:
             _Column("epoch", 5, [f"{s.epoch:.1f}" for s in self.summaries]),
             _Column("training", 6, [words.loss(s.train_loss) for s in self.summaries]),
             _Column("best val", 1, [words.loss(s.best_val_loss) for s in self.summaries]),
-            _Column("counting", 8, [words.loss(s.baseline_loss) for s in self.summaries]),
+            _Column("baseline", 8, [words.loss(s.baseline_loss) for s in self.summaries]),
             _Column("time", 9, [words.duration(s.elapsed_seconds) for s in self.summaries]),
             _Column("status", 3, [s.status for s in self.summaries], left=True),
             _Column("loss", 4, [self.curve(report, options.ascii_only) for report in self.reports], left=True),

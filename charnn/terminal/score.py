@@ -39,6 +39,9 @@ LEAD = Scale(
     names=("2", "1", "0.3 worse", "even", "0.3 better", "1", "2"),
 )
 
+NAMES = {"against": "other run"}
+"""How a judge is called in a table, where that is not its name in JSON."""
+
 PLACES = 2
 """Places in a line for which the alternatives are shown."""
 
@@ -74,7 +77,8 @@ def print_summary(tally: Tally, heading: str, console: Console | None = None) ->
     )
     table = Table(box=None, pad_edge=False)
     table.add_column("kind")
-    for name in ("share", *tally.names, *(f"than {name}" for name in tally.names[1:])):
+    names = [NAMES.get(name, name) for name in tally.names]
+    for name in ("share", *names, *(f"vs {name}" for name in names[1:])):
         table.add_column(name, justify="right")
     for row in tally.by_kind():
         table.add_row(row["kind"], *_figures(row["characters"] / tally.characters, [row[n] for n in tally.names]))

@@ -1,4 +1,4 @@
-"""Numbers enter, the words for them leave: times, counts, and how a loss compares with plain counting."""
+"""Numbers enter, the words for them leave: times, counts, and how a loss compares with the n-gram baseline."""
 
 from __future__ import annotations
 
@@ -54,20 +54,22 @@ def loss(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def against(value: float, baseline_loss: float | None) -> str:
-    """The distance of a loss to what plain counting reaches: ``0.15 better than counting``; nothing if unknown."""
-    if baseline_loss is None:
-        return ""
-    gain = baseline_loss - value
-    if abs(gain) < 0.005:
-        return "as good as counting"
-    return f"{abs(gain):.2f} {'better' if gain > 0 else 'worse'} than counting"
+def baseline_name(baseline: Baseline) -> str:
+    """``5-gram baseline``."""
+    return f"{baseline.order}-gram baseline"
+
+
+def against(value: float, baseline: Baseline) -> str:
+    """The distance of a loss to the baseline's: ``0.15 below the 5-gram baseline``."""
+    distance = value - baseline.loss
+    if abs(distance) < 0.005:
+        return f"level with the {baseline_name(baseline)}"
+    return f"{abs(distance):.2f} {'below' if distance < 0 else 'above'} the {baseline_name(baseline)}"
 
 
 def judged(value: float, baseline: Baseline | None) -> str:
-    """A validation loss with its distance to counting: ``1.520, 0.15 better than counting``."""
-    distance = against(value, None if baseline is None else baseline.loss)
-    return f"{loss(value)}, {distance}" if distance else loss(value)
+    """A validation loss with its distance to the baseline, where one is known."""
+    return loss(value) if baseline is None else f"{loss(value)}, {against(value, baseline)}"
 
 
 def end_of(text: str, width: int) -> str:

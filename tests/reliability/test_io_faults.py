@@ -128,7 +128,7 @@ def test_on_a_full_disk_training_goes_on_and_saves_again_once_there_is_room(
             while True:
                 os.write(ballast, bytes(4096))
         os.close(ballast)
-        wait_until(lambda: "training goes on" in child.err)
+        wait_until(lambda: "training continues" in child.err)
         stuck = checkpoints(run)
         assert stuck and "No space left on device; the last good checkpoint is of step" in child.err
         (disk / "ballast").unlink()
@@ -152,7 +152,7 @@ def test_on_a_disk_that_stays_full_the_last_good_state_is_kept_and_the_end_is_6(
         (disk / "ballast").touch()
         with pytest.raises(OSError, match="No space"):
             (disk / "ballast").write_bytes(bytes(2**20))
-        wait_until(lambda: "training goes on" in child.err)
+        wait_until(lambda: "training continues" in child.err)
         child.kill(signal.SIGTERM)
         result = child.wait()
         assert result.code == 6

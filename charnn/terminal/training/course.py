@@ -1,4 +1,4 @@
-"""Records of training enter; the course of it leaves: smoothed curves, speed, time left, and what happened last.
+"""Events of training enter; the course of it leaves: smoothed curves, speed, time left, and what happened last.
 
 Nothing here draws. The cost of a step is a few microseconds, and memory is bounded however long training takes.
 """
@@ -97,7 +97,7 @@ class Course:
                 self.validations.append((step, line["val_loss"]))
 
     def take(self, event: Event) -> None:
-        """Note what a event says."""
+        """Note what an event says."""
         if isinstance(event, Step):
             self._step(event)
         elif isinstance(event, Validating):
@@ -111,11 +111,11 @@ class Course:
             self.saved_step = event.step
         elif isinstance(event, RolledBack):
             self.notice = (
-                f"Warning: {event.reason}; going on from step {event.to_step:,} "
+                f"Warning: {event.reason}; continuing from step {event.to_step:,} "
                 f"with the learning rate halved (rollback {event.rollbacks})"
             )
         elif isinstance(event, Saved):
-            self.notice = f"Warning: {event.error}; training goes on and will try again"
+            self.notice = f"Warning: {event.error}; training continues and will try again"
 
     def _step(self, event: Step) -> None:
         self.latest = event
@@ -130,7 +130,7 @@ class Course:
 
     @property
     def left(self) -> float | None:
-        """Seconds to the end of the plan, at the speed so far."""
+        """Seconds to the end of training, at the speed so far."""
         if self.latest is None or not self.speed:
             return None
         budget = self.run.config.training.budget

@@ -19,11 +19,11 @@ from charnn.terminal.charts.chart import Chart, Level, Mark, Series
 from charnn.terminal.safe import one_line
 from charnn.terminal.training.course import Course
 
-TRAINING, VALIDATION, COUNTING, UNIFORM, GRADIENT = "cyan", "magenta", "green", "dim", "cyan"
+TRAINING, VALIDATION, BASELINE, UNIFORM, GRADIENT = "cyan", "magenta", "green", "dim", "cyan"
 """Styles: the terminal's own colours, which its owner made readable on its background."""
 
 WIDE = 120
-SIDE = 46
+SIDE = 52
 LEAST_CHART = 7
 
 Lines = list[list[Segment]]
@@ -57,7 +57,7 @@ def loss_chart(course: Course, height: int | None = None) -> Chart:
         series.append(Series("validation", epochs, [loss for _, loss in course.validations], VALIDATION))
     levels = [Level("uniform", course.uniform, UNIFORM, always=False)]
     if run.baseline is not None:
-        levels.append(Level(f"counting ({run.baseline.order}-gram)", run.baseline.loss, COUNTING))
+        levels.append(Level(words.baseline_name(run.baseline), run.baseline.loss, BASELINE))
     marks = []
     if state.best_val_loss is not None and state.best_step is not None:
         marks.append(Mark(state.best_step / per_epoch, state.best_val_loss, "best", VALIDATION))
@@ -93,7 +93,7 @@ class _Page:
         sample = self.sample(min(4, room // 4)) if room >= LEAST_CHART + 5 else []
         chart = room - len(sample)
         drawn = self.chart(loss_chart(self.course), self.width, chart) if chart >= LEAST_CHART else []
-        return [*drawn, *self.drawn([*figures, *sample]), *self.blank(max(0, chart - len(drawn)))]
+        return [*drawn, *self.drawn([*figures, *sample])[:rows], *self.blank(max(0, chart - len(drawn)))]
 
     def wide(self, rows: int) -> Lines:
         """The chart with the figures on its right; what the model writes below both."""
@@ -145,11 +145,21 @@ class _Page:
         return Text.assemble(before, (bar[0] * full, TRAINING), (bar[1] * (room - full), "dim"), after)
 
     def figures(self, one_each: bool = False) -> list[Text]:
-        """Labelled values: in as few lines as there are subjects, or one a line."""
+        """Labelled values: a line for each subject where the width allows, or one a line."""
         groups = [list(self.losses()), list(self.best()), list(self.gradient())]
         if one_each:
             return [Text.assemble((f"{name:<15}", "dim"), (value, style)) for g in groups for name, value, style in g]
-        return [Text("   ").join(Text.assemble((f"{n} ", "dim"), (v, style)) for n, v, style in g) for g in groups]
+        return [line for group in groups for line in self.packed(group)]
+
+    def packed(self, figures: list[Figure]) -> Iterator[Text]:
+        """Figures side by side, as many as fit on a line; an empty line where there are none yet."""
+        line = Text()
+        for name, value, style in figures:
+            if line and cell_len(f"{line.plain}   {name} {value}") > self.width:
+                yield line
+                line = Text()
+            line.append("   " if line else "").append(f"{name} ", "dim").append(value, style)
+        yield line
 
     def losses(self) -> Iterator[Figure]:
         course, state = self.course, self.course.run.state

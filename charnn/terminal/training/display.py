@@ -186,16 +186,16 @@ class Display:
     def _ending(self, event: Finished) -> str:
         run, state = one_line(shlex.quote(str(self.run.path))), self.run.state
         if event.stopped:
-            return f"Stopped at step {event.step:,}; everything is saved.\n  go on: charnn train --resume {run}"
+            return f"Stopped at step {event.step:,}; everything is saved.\n  resume: charnn train --resume {run}"
         lines = [f"Done: {event.step:,} steps in {words.duration(state.elapsed)}."]
         if state.best_val_loss is not None:
             best = words.judged(state.best_val_loss, self.run.baseline)
             lines.append(f"Best validation loss {best}, at step {state.best_step:,}.")
-        lines += [*self._last_words(), f"  let it write: charnn sample {run}", f"  its curves:   charnn inspect {run}"]
+        lines += [*self._last_words(), f"  sample:    charnn sample {run}", f"  plot:      charnn inspect {run}"]
         if event.step >= self._enough:
             lines.append("  This text is learned: more time would bring nothing, more text would.")
         elif (budget := self.run.config.training.budget) is not None:
-            lines.append(f"  more time:    charnn train --resume {run} --budget {words.option_of(2 * budget)}")
+            lines.append(f"  more time: charnn train --resume {run} --budget {words.option_of(2 * budget)}")
         return "\n".join(lines)
 
     @property
