@@ -33,6 +33,7 @@ from charnn.insight.texts import Text, count_ngrams, open_text, own_text
 from charnn.network.model import CharRNN
 from charnn.runs import opening, snapshot, summary
 from charnn.sampling.sampler import Sampling, generate
+from charnn.sampling.session import Session
 from charnn.text.vocabulary import Vocabulary
 from charnn.training import trainer
 from charnn.training.events import Event
@@ -103,11 +104,15 @@ class Run:
         ``settings`` are the fields of ``charnn.Sampling``: length (characters), temperature, top_k, top_p, min_p and
         stop (a tuple of texts). The same seed gives the same text. Raises UnknownCharacters, ConfigError.
         """
-        unknown = set(settings) - set(Sampling.__dataclass_fields__)
-        if unknown:
-            raise ConfigError(f"sample takes no {', '.join(sorted(unknown))}", "see help(charnn.Sampling)")
-        _, pieces = generate(self.model, self.vocabulary, prompt, Sampling(**settings), seed)
+        _, pieces = generate(self.model, self.vocabulary, prompt, _sampling("sample", settings), seed)
         return (text for _, text in pieces)
+
+    def session(self, *, seed: int | None = None, **settings: Any) -> Session:
+        """A text to be written together: ``read`` adds yours, ``write`` lets the network go on, ``undo`` goes back.
+
+        The network's state is kept from turn to turn. ``settings`` are those of ``sample``. Raises ConfigError.
+        """
+        return Session(self.model, self.vocabulary, _sampling("session", settings), seed)
 
     def score(self, text: str, *, alternatives: int = ALTERNATIVES) -> Score:
         """The surprise at every character of ``text``, read from a cold state, as after a line end.
@@ -195,6 +200,13 @@ class Run:
             return
         with open_text(self._snapshot, None) as opened:
             yield opened
+
+
+def _sampling(call: str, settings: dict[str, Any]) -> Sampling:
+    unknown = set(settings) - set(Sampling.__dataclass_fields__)
+    if unknown:
+        raise ConfigError(f"{call} takes no {', '.join(sorted(unknown))}", "see help(charnn.Sampling)")
+    return Sampling(**settings)
 
 
 def load(path: StrPath | None = None, *, newest: bool = False) -> Run:

@@ -17,7 +17,8 @@ from charnn.network.cells import find_cell
 from charnn.network.dropout import NOTHING_DROPPED, Masks
 from charnn.network.model import Carry, CharRNN
 from charnn.network.shape import Shape
-from charnn.network.state_dict import state_dict
+from charnn.network.state_dict import load_state_dict, state_dict
+from charnn.text.vocabulary import Vocabulary
 
 Array = npt.NDArray[np.float64]
 Gates = Mapping[str, Array]
@@ -132,6 +133,18 @@ def random_model(cell: str, activation: str = "", layers: int = 1, embedding: in
     model = CharRNN(Shape(V, cell, activation, layers, H, embedding), np.float64)
     model.vector[:] = np.random.default_rng(7).normal(0, 0.6, model.size)
     model.pack()
+    return model
+
+
+def cycle(vocabulary: Vocabulary, tokens: list[int]) -> CharRNN:
+    """A network that is sure of what follows each token: the next one in the list, over and over."""
+    V = len(vocabulary)
+    model = CharRNN(Shape(V, "vanilla", layers=1, hidden_size=V))
+    arrays = {name: np.zeros_like(array) for name, array in state_dict(model).items()}
+    arrays["rnn.weight_ih_l0"] = 10 * np.eye(V, dtype=np.float32)
+    for token, following in zip(tokens, tokens[1:] + tokens[:1], strict=True):
+        arrays["out.weight"][following, token] = 50
+    load_state_dict(model, arrays)
     return model
 
 

@@ -141,6 +141,21 @@ def test_a_sample_is_text_in_pieces_without_the_prompt(run: charnn.Run) -> None:
     complaint(lambda: run.sample("ü"), UnknownCharacters)
 
 
+def test_a_session_writes_what_a_sample_writes_and_goes_back(run: charnn.Run) -> None:
+    session = run.session(seed=1, temperature=0.8, length=30)
+    session.read("the")
+    kept = session.state
+    text = "".join(session.write()) + "".join(session.write(length=20))
+    assert text == "".join(run.sample("the", length=50, temperature=0.8, seed=1))
+    session.undo()
+    assert session.text == "the" + text[:30]
+    session.state = kept
+    assert session.text == "the" and len(session.expected(4)) == 4
+    assert "session takes no temprature" in complaint(lambda: run.session(temprature=1), ConfigError)
+    complaint(lambda: run.session(seed=-1), ConfigError)
+    complaint(lambda: session.write(length=0), ConfigError)
+
+
 @pytest.mark.parametrize("length", [1, 10, 256, 257])
 def test_a_score_is_the_surprise_at_every_character(run: charnn.Run, length: int) -> None:
     text = some_text(length, seed=5)

@@ -10,12 +10,10 @@ import pytest
 from helpers import complaint
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import forward, random_model, surprise
+from reference import cycle, forward, random_model, surprise
 
 from charnn.errors import ConfigError, UnknownCharacters
 from charnn.network.model import CharRNN
-from charnn.network.shape import Shape
-from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.sampling.sampler import PRIME_LENGTH, Sample, Sampling, draw, generate, truncate
 from charnn.text.vocabulary import Vocabulary
 
@@ -28,18 +26,6 @@ def write(model: CharRNN, vocabulary: Vocabulary, prompt: str = "", **options: A
     samples, pieces = generate(model, vocabulary, prompt, Sampling(**options), seed)
     assert "".join(piece for _, piece in pieces) == samples[0].text
     return samples[0]
-
-
-def cycle(vocabulary: Vocabulary, tokens: list[int]) -> CharRNN:
-    """A network that is sure of what follows each token: the next one in the list, over and over."""
-    V = len(vocabulary)
-    model = CharRNN(Shape(V, "vanilla", layers=1, hidden_size=V))
-    arrays = {name: np.zeros_like(array) for name, array in state_dict(model).items()}
-    arrays["rnn.weight_ih_l0"] = 10 * np.eye(V, dtype=np.float32)
-    for token, following in zip(tokens, tokens[1:] + tokens[:1], strict=True):
-        arrays["out.weight"][following, token] = 50
-    load_state_dict(model, arrays)
-    return model
 
 
 ALPHABET = cycle(LETTERS, [1, 2, 3, 4, 5, 6])

@@ -28,3 +28,22 @@ def test_steps_are_those_of_a_chunk(cell: str, embedding_size: int, B: int) -> N
     step = Stepper(model, carry)
     for x, expected in zip(ids[T:], w.logits.reshape(T, B, V), strict=True):
         np.testing.assert_allclose(step(x), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", cell_names())
+def test_the_state_can_be_taken_out_and_given_back(cell: str) -> None:
+    rng = np.random.default_rng(0)
+    model = CharRNN(Shape(V, cell, layers=2, hidden_size=H))
+    model.initialise(1)
+    begun, ids = rng.normal(size=model.zero_carry(2).shape).astype(np.float32), rng.integers(0, V, (2 * T, 2))
+    step = Stepper(model, begun)
+    np.testing.assert_array_equal(step.carry(), begun)
+    for x in ids[:T]:
+        step(x)
+    midway = step.carry()
+    first = [step(x).copy() for x in ids[T:]]
+    step.set_carry(midway)
+    again = [step(x).copy() for x in ids[T:]]
+    np.testing.assert_array_equal(first, again)
+    other = Stepper(model, midway)
+    np.testing.assert_array_equal(first, [other(x).copy() for x in ids[T:]])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +19,9 @@ from charnn.defaults import SAMPLE_LENGTH, TEMPERATURE
 from charnn.errors import CheckpointError, ConfigError
 from charnn.network.cells import Array
 from charnn.network.model import Carry, CharRNN
+from charnn.sampling.ending import Ending
 from charnn.sampling.stepper import Stepper
-from charnn.text.vocabulary import Decoder, Vocabulary
+from charnn.text.vocabulary import Vocabulary
 
 PRIME_LENGTH = 256
 """Characters of the prompt read at a time."""
@@ -83,44 +84,35 @@ class Sample:
 
 @dataclass
 class _Stream:
-    """A sample on its way: its generator, its decoder, and the text that a stop may still swallow."""
+    """A sample on its way: its generator, and what becomes of the characters drawn."""
 
     sample: Sample
     rng: np.random.Generator
-    decoder: Decoder
-    held: str = ""
-    decoded: int = 0
+    ending: Ending
     pieces: list[str] = field(default_factory=list)
 
-    def take(self, token: int, settings: Sampling) -> str:
-        """Decode a drawn token; return the text that is now certain, and note if the sample ends here."""
-        text = self.decoder.push(token)[: settings.length - self.decoded]
-        self.decoded += len(text)
-        if self.decoded >= settings.length:
-            self.sample.stopped_by = "length"
-        certain = self._until_stop(text, settings.stop) if settings.stop else text
+    def take(self, token: int, nats: float) -> str:
+        """Take a drawn token and the surprise at it; return the text that is now certain."""
+        certain = self.ending.take(token)
+        self.sample.nats += nats
+        self.sample.tokens += 1
         self.pieces.append(certain)
-        if self.sample.stopped_by:
-            self.sample.text = "".join(self.pieces)
-        return certain
-
-    def _until_stop(self, text: str, stops: Sequence[str]) -> str:
-        """What of the text so far comes before a stop; the end of it that could begin one is held back."""
-        self.held += text
-        found = [at for at in (self.held.find(stop) for stop in stops) if at >= 0]
-        if found:
-            self.sample.stopped_by = "stop"
-            return self.held[: min(found)]
-        keep = 0
-        if not self.sample.stopped_by:
-            keep = max((_overlap(self.held, stop) for stop in stops), default=0)
-        certain, self.held = self.held[: len(self.held) - keep], self.held[len(self.held) - keep :]
+        if self.ending.reason:
+            self.sample.stopped_by, self.sample.text = self.ending.reason, "".join(self.pieces)
         return certain
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Characters at the end of ``text`` that begin ``stop``."""
-    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)
+def generator(seed: int, index: int = 0) -> np.random.Generator:
+    """Where sample ``index`` draws its random numbers from."""
+    return np.random.Generator(np.random.Philox([seed, index]))
+
+
+def checked_seed(seed: int | None) -> int:
+    """The seed, or one drawn where none is given. Raises ConfigError."""
+    seed = secrets.randbits(32) if seed is None else seed
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}", "it must be 0 or more")
+    return seed
 
 
 def generate(
@@ -139,15 +131,13 @@ def generate(
     """
     if count < 1:
         raise ConfigError(f"count is {count}", "draw at least one sample")
-    seed = secrets.randbits(32) if seed is None else seed
-    if seed < 0:
-        raise ConfigError(f"seed is {seed}", "it must be 0 or more")
+    seed = checked_seed(seed)
     ids = vocabulary.encode(prompt) if prompt else np.array([vocabulary.start], vocabulary.id_type)
     streams = [
         _Stream(
             Sample(prompt, seed, settings.temperature),
-            np.random.Generator(np.random.Philox([seed, index])),
-            vocabulary.decoder(),
+            generator(seed, index),
+            Ending(vocabulary.decoder(), settings.length, settings.stop),
         )
         for index in range(count)
     ]
@@ -163,9 +153,7 @@ def _draw(model: CharRNN, ids: Array, settings: Sampling, streams: list[_Stream]
         tokens, nats = draw(step(tokens), settings, uniforms)
         drawn, surprises = tokens.tolist(), nats.tolist()
         for index, stream in active:
-            stream.sample.nats += surprises[index]
-            stream.sample.tokens += 1
-            if text := stream.take(drawn[index], settings):
+            if text := stream.take(drawn[index], surprises[index]):
                 yield index, text
             ended = ended or bool(stream.sample.stopped_by)
         if ended:
@@ -183,10 +171,18 @@ def _uniforms(streams: list[_Stream]) -> Iterator[Array]:
 def prime(model: CharRNN, ids: Array, count: int) -> Carry:
     """The state after reading ``ids`` (N,), for ``count`` streams alike."""
     carry = model.zero_carry(1)
+    for _, reached in read(model, ids, carry):
+        carry = reached
+    return np.repeat(carry, count, axis=2)
+
+
+def read(model: CharRNN, ids: Array, carry: Carry) -> Iterator[tuple[Array, Carry]]:
+    """Read ``ids`` (N,) from ``carry`` on: the logits (T, V) after each of them and the state, chunk by chunk."""
     for start in range(0, len(ids), PRIME_LENGTH):
         chunk = ids[start : start + PRIME_LENGTH, None]  # (T, 1)
-        carry = model.forward(chunk, carry, model.workspace(len(chunk), 1))
-    return np.repeat(carry, count, axis=2)
+        w = model.workspace(len(chunk), 1)
+        carry = model.forward(chunk, carry, w)
+        yield w.logits, carry
 
 
 def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Array]:

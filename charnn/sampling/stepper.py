@@ -38,10 +38,21 @@ class Stepper:
         """The table's columns of the characters that enter."""
         self._h = new_array((L * H, B), dtype)
         """The hidden states of all layers, one below the other: a layer's input and its own state are neighbours."""
-        self._layers = [_Step(model, index, self._h, carry[index]) for index in range(L)]
+        self._layers = [_Step(model, index, self._h) for index in range(L)]
         self._W = np.ascontiguousarray(model.output.p.W.T)  # (V, H)
         self._b = model.output.p.b[:, None]
         self._logits = new_array((V, B), dtype)
+        self.set_carry(carry)
+
+    def set_carry(self, carry: Carry) -> None:
+        """Go on from the state ``carry``, of as many streams as before."""
+        for layer, states in zip(self._layers, carry, strict=True):
+            for array, entering in zip(layer.states, states, strict=True):
+                array[...] = entering.T
+
+    def carry(self) -> Carry:
+        """A copy of the state after the last character that was read."""
+        return np.stack([np.stack([array.T for array in layer.states]) for layer in self._layers])
 
     def __call__(self, ids: Array) -> Array:
         """Read one character a stream, ``ids`` (B,); returns the logits (B, V) of the next, in a buffer used again."""
@@ -58,7 +69,7 @@ class Stepper:
 class _Step:
     """One layer: its weights, each output's in a row, and the buffers of a step."""
 
-    def __init__(self, model: CharRNN, index: int, h: Array, carry: Array):
+    def __init__(self, model: CharRNN, index: int, h: Array):
         cell, H, dtype = model.cell, model.shape.hidden_size, model.dtype
         G, S, apart, B = len(cell.gates), cell.sigmoids, cell.apart, h.shape[1]
         together = G - apart
@@ -84,8 +95,7 @@ class _Step:
         self.a_together, self.a_apart = self.a[: together * H], self.a[together * H :]
         self.rec = rec.reshape(apart * H, B)
         state = {name: self.own if name == "h" else new_array((H, B), dtype) for name in cell.state}
-        for array, entering in zip(state.values(), carry, strict=True):
-            array[...] = entering.T
+        self.states = list(state.values())
         self.views = Views(
             **gate_views(cell, a, rec),
             **state,
