@@ -130,8 +130,13 @@ class TrainingConfig:
 LENGTHS = ("epochs", "steps", "budget")
 """The three ways to say how long; one at a time."""
 
-CHANGEABLE = (*LENGTHS, "enough_epochs", "workers", "checkpoint_every", "keep", "on_divergence", "max_rollbacks")
-"""What may be given anew as a run resumes: it says how long and how safely to train, not what is trained."""
+CHANGEABLE = (
+    *(*LENGTHS, "enough_epochs", "workers", "checkpoint_every", "keep", "on_divergence", "max_rollbacks"),
+    *("learning_rate", "schedule", "warmup_steps", "decay_after", "decay_every", "decay_rate", "weight_decay"),
+    *("momentum", "smoothing", "beta1", "beta2", "epsilon", "clip_norm", "clip_value"),
+    *("dropout", "dropout_samples", "input_dropout"),
+)
+"""What may be given anew as a run resumes: it says how, how long and how safely to train, not what is trained."""
 
 DEFAULT_BUDGET = 300.0
 """Seconds that a training takes at most where nothing says how long."""

@@ -130,6 +130,14 @@ def test_moments_that_fade_become_zero_before_they_are_denormal(name: str) -> No
         assert vector[0] == vector[1] == 0 < vector[2]
 
 
+def test_a_run_that_is_given_more_time_warms_up_again_to_where_the_longer_schedule_stands() -> None:
+    schedule = Schedule("cosine", 1.0, warmup_steps=10, decay_after=0, decay_every=1, decay_rate=1.0)
+    longer = [schedule.rate(step, 400, 50) for step in range(400)]
+    again = [schedule.rate(step, 400, 50, since=200) for step in range(200, 400)]
+    assert again[:10] == pytest.approx([rate * (k + 1) / 10 for k, rate in enumerate(longer[200:210])])
+    assert again[10:] == longer[210:]
+
+
 # Clipping
 
 

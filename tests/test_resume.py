@@ -26,8 +26,9 @@ from charnn.network.optimizers import RULES
 from charnn.runs.opening import create, resume
 from charnn.runs.run import TrainingRun
 from charnn.runs.snapshot import load_snapshot
+from charnn.runs.summary import read_report
 from charnn.storage import checkpoint
-from charnn.training.events import Finished, Saved, Validated
+from charnn.training.events import Finished, Saved, Step, Validated
 from charnn.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("no_fsync")
@@ -358,6 +359,37 @@ def test_the_network_of_another_run_is_taken_over_where_nobody_chose(tmp_path: P
     with create(resolve(settings), [tmp_path / "text.txt"], tmp_path / "second", initial=first) as run:
         assert run.model.shape == first.model.shape
         np.testing.assert_array_equal(run.model.vector, first.model.vector)
+
+
+def test_how_a_run_is_trained_may_change_as_it_resumes_and_is_remembered(tmp_path: Path) -> None:
+    train(new_run(tmp_path, "run"))
+    changed = {"steps": 40, "learning_rate": 1e-3, "dropout": 0.25, "schedule": "constant", "clip_norm": 1.0}
+    with resume(tmp_path / "run", [flat_settings(changed)]) as run:
+        assert (run.config.model.dropout, run.config.optimization.learning_rate) == (0.25, 1e-3)
+        train(run)
+    report = read_report(tmp_path / "run")
+    (past,) = report.history
+    assert past.step == 20 and report.summary.step == 40
+    for change in ("steps 20 -> 40", "learning_rate 0.002 -> 0.001", "dropout 0.0 -> 0.25", "clip_norm 5.0 -> 1.0"):
+        assert change in past.what
+    what = complaint(lambda: resume(tmp_path / "run", [flat_settings({"hidden_size": 9})]), ConfigError)
+    assert "hidden_size is 8, not 9" in what
+
+
+def test_a_run_that_starts_from_another_remembers_it(tmp_path: Path) -> None:
+    train(new_run(tmp_path, "first"))
+    _from(tmp_path, "second", load_snapshot(tmp_path / "first")).close()
+    (past,) = read_report(tmp_path / "second").history
+    assert past.step == 0 and str(tmp_path / "first") in past.what and "step 20" in past.what
+
+
+def test_a_run_that_ended_and_is_given_more_time_warms_up_again(tmp_path: Path) -> None:
+    train(new_run(tmp_path, "run", warmup_steps=4))
+    with resume(tmp_path / "run", [flat_settings({"steps": 60})]) as run:
+        rates = [event.learning_rate for event in Trainer(run).train() if isinstance(event, Step)]
+        assert run.state.planned_at == 20
+    assert rates[:4] == sorted(rates[:4]) and rates[0] < 0.3 * rates[3]
+    assert rates[3:] == sorted(rates[3:], reverse=True)
 
 
 # A time budget: under a clock of our own

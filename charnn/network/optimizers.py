@@ -54,7 +54,8 @@ class Schedule:
 
     constant; exponential, a factor ``decay_rate`` at the end of epoch ``decay_after`` and every ``decay_every`` epochs
     from there on; or cosine, half a wave down to zero (Loshchilov and Hutter 2017). The warm-up takes ``warmup_steps``,
-    but at most a tenth of the training.
+    but at most a tenth of the training. A run that had ended and is given more time warms up again, to where the longer
+    schedule stands.
     """
 
     schedule: str
@@ -64,11 +65,15 @@ class Schedule:
     decay_every: int
     decay_rate: float
 
-    def rate(self, step: int, total_steps: int, steps_per_epoch: int) -> float:
-        """The learning rate of the update number ``step`` (from 0) of ``total_steps``."""
-        warmup = min(self.warmup_steps, total_steps // 10)
+    def rate(self, step: int, total_steps: int, steps_per_epoch: int, since: int = 0) -> float:
+        """The learning rate of the update number ``step`` (from 0) of ``total_steps``, of a plan made at ``since``."""
+        warmup = min(self.warmup_steps, total_steps // 10, max(0, total_steps - since) // 2)
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
+        rate = self._after_warmup(step, total_steps, steps_per_epoch, warmup)
+        return rate * (step - since + 1) / warmup if since and step < since + warmup else rate
+
+    def _after_warmup(self, step: int, total_steps: int, steps_per_epoch: int, warmup: int) -> float:
         if self.schedule == "exponential":
             epochs_done = step // steps_per_epoch
             decays = max(0, (epochs_done - self.decay_after) // self.decay_every + 1)

@@ -41,6 +41,14 @@ class CorpusFacts:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What happened to a run before a step: where it started from, or what was changed as it resumed."""
+
+    step: int
+    what: str
+
+
+@dataclass(frozen=True)
 class Document:
     """All that a checkpoint says beside its arrays."""
 
@@ -50,6 +58,8 @@ class Document:
     baseline: Baseline | None
     """None where it is not known yet, or there is no validation part."""
     state: State
+    history: tuple[Past, ...] = ()
+    """Where the run comes from, and what was changed as it resumed."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +68,7 @@ class Document:
             "corpus": {**dataclasses.asdict(self.corpus), "files": list(self.corpus.files)},
             "baseline": None if self.baseline is None else dataclasses.asdict(self.baseline),
             "state": self.state.to_json(),
+            "history": [dataclasses.asdict(past) for past in self.history],
         }
 
 
@@ -70,6 +81,7 @@ def read_document(loaded: Checkpoint) -> Document:
             CorpusFacts.from_json(_field(loaded.document, "corpus")),
             _baseline(_field(loaded.document, "baseline")),
             State.from_json(_field(loaded.document, "state")),
+            _history(loaded.document.get("history", [])),
         )
 
 
@@ -109,6 +121,18 @@ def _field(document: Mapping[str, Any], *names: str) -> Any:
             raise CheckpointError(f"the checkpoint lacks {'.'.join(names)}")
         value = value[name]
     return value
+
+
+def _history(data: Any) -> tuple[Past, ...]:
+    """Raises CheckpointError where an entry is not a step and a text."""
+    if not isinstance(data, list):
+        raise CheckpointError("the checkpoint's history is no list")
+    for entry in data:
+        if not (isinstance(entry, dict) and entry.keys() == {"step", "what"} and isinstance(entry["what"], str)):
+            raise CheckpointError("the checkpoint's history does not fit")
+        if type(entry["step"]) is not int or not 0 <= entry["step"] <= LARGEST:
+            raise CheckpointError(f"the checkpoint's history has a step {printable(repr(entry['step']))[:80]}")
+    return tuple(Past(**entry) for entry in data)
 
 
 def _baseline(data: Any) -> Baseline | None:

@@ -16,7 +16,7 @@ from charnn.errors import CheckpointError, ConfigError, CorpusError, Warn, ignor
 from charnn.network.shape import check_model
 from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.runs.arrays import check_arrays
-from charnn.runs.document import CorpusFacts, Document, naming, read_document
+from charnn.runs.document import CorpusFacts, Document, Past, naming, read_document
 from charnn.runs.fitting import best_size, choose, cores
 from charnn.runs.run import TrainingRun
 from charnn.runs.snapshot import Snapshot
@@ -69,6 +69,7 @@ def create(
         run.model.initialise(config.training.seed, config.model.forget_bias, config.model.chrono)
         if initial is not None:
             _start_from(run, initial)
+            run.history = (Past(0, f"began with the weights of {initial.path}, step {initial.step:,}"),)
         write_atomically(path / "config.yaml", to_yaml(run.config).encode())
         write_atomically(run.metrics.path, b"")
         run.save()
@@ -176,12 +177,15 @@ def resume(
         document = read_document(loaded)
         with naming(loaded.path):
             check_arrays(loaded, document.config, len(document.vocabulary))
-        config = _with_changes(document.config, layers, path)
+        config, changes = _with_changes(document.config, layers, path)
         if corpora:
             _check_corpus(path, document, corpora, stop)
         run = TrainingRun(path, config, document.vocabulary, document.corpus, document.baseline, lock, stop)
         with naming(loaded.path):
             run.restore(loaded, document.state)
+        run.history = document.history
+        if changes:
+            run.history += (Past(run.state.step, ", ".join(changes)),)
         _tidy(run, warn)
         if config != document.config:
             run.save()
@@ -192,30 +196,46 @@ def resume(
         raise
 
 
-def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> Config:
-    """The stored configuration with what may change changed; any other difference is an error."""
-    old = {f"{section}.{key}": value for section, values in stored.to_json().items() for key, value in values.items()}
+def _with_changes(stored: Config, layers: Sequence[Mapping[str, Setting]], path: Path) -> tuple[Config, list[str]]:
+    """The stored configuration with what may change changed, and the changes in words; any other is an error."""
+    old = _flat(stored)
     lengths = [{name: layer[name] for name in layer if name.partition(".")[2] in LENGTHS} for layer in layers]
     new = {name: coerce(name, setting) for layer in layers for name, setting in layer.items()}
-    changes = [
+    fixed = [
         f"{name.partition('.')[2]} is {_shown(old[name])}, not {_shown(value)}"
         for name, value in new.items()
         if value != old[name] and name.partition(".")[2] not in CHANGEABLE
     ]
-    if changes:
+    if fixed:
         raise ConfigError(
-            f"{printable(str(path))} cannot change as it resumes: {'; '.join(changes)}",
+            f"{printable(str(path))} cannot change as it resumes: {'; '.join(fixed)}",
             "leave these options out, or begin a new run with --init-from",
         )
-    training = {key: value for name, value in new.items() if (key := name.partition(".")[2]) in CHANGEABLE}
-    if training.get("workers") is None:
-        training["workers"] = stored.training.workers
+    if new.get("training.workers", 1) is None:
+        del new["training.workers"]
     if any(lengths):
         wanted = resolve(*lengths).config.training
-        training = {"enough_epochs": None, **training} | {name: getattr(wanted, name) for name in LENGTHS}
-    config = dataclasses.replace(stored, training=dataclasses.replace(stored.training, **training))
+        new = {"training.enough_epochs": None, **new} | {f"training.{name}": getattr(wanted, name) for name in LENGTHS}
+    config = Config.from_json(_nested({**old, **new}))
     check_fitted(config)
-    return config
+    changes = [
+        f"{name.partition('.')[2]} {_shown(old[name])} -> {_shown(value)}"
+        for name, value in _flat(config).items()
+        if value != old[name]
+    ]
+    return config, changes
+
+
+def _flat(config: Config) -> dict[str, Any]:
+    return {f"{section}.{key}": value for section, values in config.to_json().items() for key, value in values.items()}
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    nested: dict[str, dict[str, Any]] = {}
+    for name, value in flat.items():
+        section, _, key = name.partition(".")
+        nested.setdefault(section, {})[key] = value
+    return nested
 
 
 def _shown(value: Any) -> str:

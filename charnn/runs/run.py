@@ -29,7 +29,7 @@ from charnn.network.optimizers import Schedule, new_optimizer
 from charnn.network.shape import shape_of
 from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.runs.arrays import group
-from charnn.runs.document import CorpusFacts, Document, read_document
+from charnn.runs.document import CorpusFacts, Document, Past, read_document
 from charnn.runs.state import State
 from charnn.storage import checkpoint
 from charnn.storage.metrics import MetricsFile
@@ -74,6 +74,7 @@ class TrainingRun:
         self.optimizer = new_optimizer(settings, self.model.vector)
         self.carry: Carry = self.model.zero_carry(training.batch_size)
         self.state = State()
+        self.history: tuple[Past, ...] = ()
         self.metrics = MetricsFile(path / "metrics.jsonl")
         self.checkpoint = path
         """The file that holds the state as it was last saved or restored."""
@@ -126,7 +127,7 @@ class TrainingRun:
 
     def document(self) -> dict[str, Any]:
         """What a checkpoint says beside its arrays; the number of parameters is for whoever reads it without charnn."""
-        document = Document(self.config, self.vocabulary, self.facts, self.baseline, self.state)
+        document = Document(self.config, self.vocabulary, self.facts, self.baseline, self.state, self.history)
         return {**document.to_json(), "parameters": self.model.size}
 
     def save(self) -> Path:

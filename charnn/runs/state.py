@@ -11,7 +11,7 @@ from charnn.text.batches import Position
 
 LARGEST = 2**53
 AT_LEAST_ONE = ("total_steps", "validate_every", "log_every")
-STEPS_DONE = ("reported", "best_step", "val_step", "summed_steps")
+STEPS_DONE = ("reported", "best_step", "val_step", "summed_steps", "planned_at")
 
 
 @dataclass
@@ -32,6 +32,8 @@ class State:
     """The plan: when training ends. Under a time budget it is corrected as training goes."""
     planned_budget: float | None = None
     """The time budget that the plan was made for, in seconds."""
+    planned_at: int = 0
+    """The step at which that plan was made: 0, or where a run that had ended was given more time."""
     validate_every: int = 1
     log_every: int = 1
     loss_sum: float = 0.0

@@ -15,7 +15,7 @@ from charnn.baseline.ngrams import Baseline
 from charnn.config import Config
 from charnn.errors import CheckpointError, Warn, ignore, printable
 from charnn.network.shape import parameter_count, shape_of
-from charnn.runs.document import CorpusFacts, Document, open_checkpoint
+from charnn.runs.document import CorpusFacts, Document, Past, open_checkpoint
 from charnn.storage.checkpoint import list_checkpoints
 from charnn.storage.folder import is_busy
 from charnn.storage.metrics import read_metrics
@@ -56,6 +56,7 @@ class RunReport:
     baseline: Baseline | None
     total_steps: int
     metrics: list[dict[str, Any]]
+    history: tuple[Past, ...]
     torn: bool
     """Whether the end of the metrics could not be read."""
 
@@ -69,7 +70,14 @@ def read_report(path: Path, warn: Warn = ignore) -> RunReport:
     metrics, torn = read_metrics(path / "metrics.jsonl")
     summary = _summary(path, document, metrics[-1] if metrics else {}, busy)
     return RunReport(
-        summary, document.config, document.corpus, document.baseline, document.state.total_steps, metrics, torn
+        summary,
+        document.config,
+        document.corpus,
+        document.baseline,
+        document.state.total_steps,
+        metrics,
+        document.history,
+        torn,
     )
 
 

@@ -174,6 +174,7 @@ def _rows(report: RunReport) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if s.best_step is not None:
         rows.append(("best", f"validation {_judged(s.best_val_loss, report)}, at step {s.best_step:,}"))
+    rows += [("history", f"at step {past.step:,}: {past.what}") for past in report.history]
     if report.torn:
         rows.append(("note", "the end of metrics.jsonl could not be read and is left out"))
     return rows

@@ -37,7 +37,7 @@ class Pace:
     def settle(self, seconds_per_step: Callable[[], float]) -> None:
         """Plan a new run, or follow new wishes for an old one. The speed is asked for only under a time budget."""
         run, state, training = self._run, self._run.state, self._run.config.training
-        per_epoch = run.batches.chunks_per_epoch
+        per_epoch, ended = run.batches.chunks_per_epoch, state.step > 0 and state.step >= state.total_steps
         if training.steps is not None:
             state.total_steps = training.steps
         elif training.epochs is not None:
@@ -48,6 +48,8 @@ class Pace:
                 state.total_steps = min(self._enough(), self.steps_in(training.budget, seconds_per_step()))
             else:
                 state.total_steps = self._steps_until(training.budget)
+        if ended and state.total_steps > state.step:
+            state.planned_at = state.step
         if state.step == 0:
             often = per_epoch if per_epoch < 5000 else -(-per_epoch // 4)
             affordable = math.ceil(self._steps_of_a_validation() / VALIDATION_SHARE)

@@ -165,7 +165,8 @@ class Trainer:
         clipped = clip(message.gradient, norm, optimization.clip_norm, optimization.clip_value)
 
         # The update. The state goes with the text: past its end the streams begin anew.
-        rate = run.schedule.rate(state.step, state.total_steps, batches.chunks_per_epoch) * 0.5**state.rollbacks
+        rate = run.schedule.rate(state.step, state.total_steps, batches.chunks_per_epoch, state.planned_at)
+        rate *= 0.5**state.rollbacks
         run.optimizer.update(model.vector, message.gradient, rate, state.step)
         model.pack()
         state.advance(batches.after(state.position), loss, norm, clipped, rate, self._elapsed())
