@@ -28,6 +28,10 @@ SMALLEST_DROPOUT = 0.004
 """Shares are rounded to a 256th, see ``charnn/network/dropout.py``: much less than this would be none."""
 
 
+CELL_ALIASES = {"rnn": "vanilla"}
+"""What cells are also called."""
+
+
 def cell_names() -> tuple[str, ...]:
     """The cells there are: every file in ``charnn/network/cells`` but the base."""
     files = (Path(__file__).parent / "network" / "cells").glob("*.py")
@@ -51,7 +55,7 @@ class DataConfig:
 class ModelConfig:
     """What the network is."""
 
-    cell: str = option("lstm", "recurrent cell", choices=cell_names)
+    cell: str = option("lstm", "recurrent cell; rnn: vanilla", choices=cell_names, aliases=CELL_ALIASES)
     activation: str = option("auto", "nonlinearity of a vanilla cell; auto: tanh", choices=("auto", "tanh", "relu"))
     layers: int = option(2, "recurrent layers", low=1, high=64)
     hidden_size: int = option(128, "hidden units per layer", low=1, high=65536)

@@ -21,7 +21,8 @@ SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 def option(default: Any, help: str, **limits: Any) -> Any:
     """A field with its help and its limits: choices, low, high (inclusive), above, below (exclusive), auto.
 
-    ``least`` is the smallest value but 0, which is always allowed beside it.
+    ``least`` is the smallest value but 0, which is always allowed beside it; ``aliases`` are other names of choices;
+    ``duration`` says that a number is a time such as 10m.
     """
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
@@ -38,6 +39,7 @@ def convert(spec: dataclasses.Field[Any], value: Any, origin: str) -> Any:
         value = _seconds(value, shown)
     value = TYPES[str(spec.type).partition(" ")[0]](value, shown)
     if choices := choices_of(spec):
+        value = value if value in choices else limits.get("aliases", {}).get(value, value)
         _check_choice(value, choices, shown)
     else:
         _check_range(value, limits, shown)

@@ -89,6 +89,17 @@ def test_text_may_come_from_standard_input_and_runs_are_numbered(tmp_path: Path)
         assert (tmp_path / "runs" / f"stdin-gru-{number}" / "checkpoints").is_dir()
 
 
+def test_rnn_is_the_vanilla_cell_wherever_one_is_named(
+    at_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["train", "text.txt", *SMALL, "--steps", "2", "--cell", "rnn", "--out", str(tmp_path / "run")]) == 0
+    assert read_file(tmp_path / "run" / "config.yaml")["model.cell"].value == "vanilla"
+    capsys.readouterr()
+    assert cli.run(["gradients", "--cell", "rnn", "--hidden", "4", "--steps", "4", "--positions", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["label"] == "fresh vanilla"
+    assert "tanh" in fails(capsys, 2, "gradients", "--cell", "tanh")
+
+
 def test_a_new_run_may_start_from_another(at_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, first = str(tmp_path / "second"), "runs/text-lstm-1"
     assert cli.run(["train", "text.txt", *SMALL, "--steps", "2", "--init-from", first, "-o", out]) == 0

@@ -113,6 +113,7 @@ def test_a_choice_that_is_none_is_refused_with_all_there_are(name: str) -> None:
         ("budget", 1e-05, 1e-05),
         ("workers", "auto", None),
         ("cell", "gru", "gru"),
+        ("cell", "rnn", "vanilla"),
     ],
 )
 def test_a_value_gets_the_type_of_its_option(name: str, given: Any, value: Any) -> None:
@@ -276,6 +277,18 @@ def test_stored_json_with_unknown_keys_or_wrong_values_is_refused() -> None:
     stored = Config().to_json()
     for change in ({"model": {"layers": 0}}, {"model": {"new": 1}}, {"new": {"a": 1}}, {"model": 3}):
         error(lambda change=change: Config.from_json({**stored, **change}))
+
+
+def test_a_run_keeps_the_name_of_its_cell_and_no_other() -> None:
+    config = resolve(flag("cell", "rnn")).config
+    assert config.model.cell == "vanilla"
+    assert "  cell: vanilla\n" in to_yaml(config)
+
+
+def test_a_cell_of_ones_own_wins_over_another_name_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = OPTIONS["model.cell"]
+    monkeypatch.setattr(spec, "metadata", {**spec.metadata, "choices": ("lstm", "rnn")})
+    assert value_of("cell", "rnn") == "rnn"
 
 
 def test_the_cells_are_the_files_of_their_folder() -> None:

@@ -96,6 +96,14 @@ def test_a_standing_is_what_the_run_and_its_measurements_say(text, tmp_path) -> 
     assert "report" not in standing.to_json()
 
 
+def test_an_rnn_is_a_vanilla_network(text, tmp_path) -> None:
+    assert begin([str(text)], ["rnn", "gru"], 2000, settings(), tmp_path / "out").cells == ["vanilla", "gru"]
+    with pytest.raises(ConfigError, match="given twice"):
+        begin([str(text)], ["rnn", "vanilla"], 2000, settings(), tmp_path / "twice")
+    with pytest.raises(ConfigError, match="must be one of"):
+        begin([str(text)], ["tanh"], 2000, settings(), tmp_path / "none")
+
+
 def test_what_holds_no_comparison_or_a_damaged_one_is_said_so(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="there is no"):
         reopen(tmp_path)

@@ -12,8 +12,7 @@ from typing import Any
 
 import click
 
-from charnn.cli.options import ExamplesFirst, json_flag
-from charnn.config import cell_names
+from charnn.cli.options import CellName, ExamplesFirst, json_flag
 
 PARTS = ("training", "sampling", "workers", "startup")
 
@@ -29,9 +28,7 @@ Examples:
 @click.option("--against", type=click.Choice(["torch"]), help="Measure PyTorch too, in turn with charnn.")
 @click.option("--quick", is_flag=True, help="A first look: an LSTM of 2x128, each measurement once, for half a second.")
 @click.option("--only", "parts", type=click.Choice(PARTS), multiple=True, help="Measure these parts only.")
-@click.option(
-    "--cell", "cells", type=click.Choice(cell_names()), multiple=True, help="Cells to measure.  [default: all]"
-)
+@click.option("--cell", "cells", type=CellName(), multiple=True, help="Cells to measure.  [default: all]")
 @click.option(
     "--hidden", "hidden_sizes", type=int, multiple=True, metavar="N", help="Hidden sizes.  [default: 128, 256, 512]"
 )

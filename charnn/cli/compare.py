@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from charnn.cli import note, tell
-from charnn.cli.options import ExamplesFirst, json_flag, quiet_flag, set_option
+from charnn.cli.options import CellName, ExamplesFirst, json_flag, quiet_flag, set_option
 from charnn.cli.showing import train_visibly
 from charnn.cli.signals import Stopped, StopSignals
-from charnn.config import KEYS, Setting, cell_names, parse_assignment
+from charnn.config import KEYS, Setting, parse_assignment
 from charnn.defaults import COMPARE_BUDGET, COMPARE_PARAMETERS
 from charnn.errors import ConfigError
 
@@ -30,9 +30,7 @@ Examples:
 
 @click.command("compare", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("corpus", nargs=-1, type=click.Path())
-@click.option(
-    "--cell", "cells", multiple=True, type=click.Choice(cell_names()), help="A cell to compare.  [default: all]"
-)
+@click.option("--cell", "cells", multiple=True, type=CellName(), help="A cell to compare.  [default: all]")
 @click.option(
     "--parameters",
     type=click.IntRange(1),

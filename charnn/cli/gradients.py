@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charnn.cli.loading import load_run
-from charnn.cli.options import ExamplesFirst, complete_runs, json_flag, newest_flag, tsv_flag
-from charnn.config import cell_names
+from charnn.cli.options import CellName, ExamplesFirst, complete_runs, json_flag, newest_flag, tsv_flag
 from charnn.defaults import GRADIENT_POSITIONS, GRADIENT_SEED, GRADIENT_STEPS
 from charnn.errors import ConfigError
 
@@ -29,7 +28,7 @@ Examples:
 
 @click.command("gradients", cls=ExamplesFirst, epilog=EPILOG)
 @click.argument("run", nargs=-1, shell_complete=complete_runs)
-@click.option("--cell", "cells", multiple=True, type=click.Choice(cell_names()), help="A cell before training.")
+@click.option("--cell", "cells", multiple=True, type=CellName(), help="A cell before training.")
 @click.option("--activation", "activations", multiple=True, metavar="NAME", help="Of fresh cells that have a choice.")
 @click.option("--scale", "scales", multiple=True, type=float, metavar="X", help="Factor on fresh recurrent weights.")
 @click.option(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from charnn.config import KEYS, OPTIONS, Setting
+from charnn.config import CELL_ALIASES, KEYS, OPTIONS, Setting, cell_names
 from charnn.option import choices_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,6 +67,16 @@ METAVARS = {
     "val_fraction": "P",
     "test_fraction": "P",
 }
+
+
+class CellName(click.Choice[str]):
+    """One of the cells there are, also by what it is called elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(cell_names())
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(value if value in self.choices else CELL_ALIASES.get(value, value), param, ctx)
 
 
 class ExamplesFirst(click.Command):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charnn.config import LENGTHS, Config, ModelConfig, Resolved, Setting, cell_names, resolve
+from charnn.config import LENGTHS, Config, ModelConfig, Resolved, Setting, cell_names, coerce, resolve
 from charnn.defaults import COMPARE_BUDGET, COMPARE_PARAMETERS
 from charnn.errors import CheckpointError, ConfigError, CorpusError, Warn, ignore, printable
 from charnn.insight.gradients import measure_reach
@@ -104,6 +104,7 @@ def begin(
     """
     if "-" in corpora:
         raise ConfigError("a comparison reads its text once a cell, so it cannot be standard input", "name a file")
+    cells = [coerce("model.cell", Setting(cell, "cells")) for cell in cells or cell_names()]
     if len(set(cells)) < len(cells):
         raise ConfigError(f"a cell is given twice: {', '.join(cells)}")
     settings = dict(settings or {})
@@ -111,7 +112,7 @@ def begin(
         settings["training.budget"] = Setting(COMPARE_BUDGET, "default")
     config = resolve(settings).config
     size = vocabulary_size(corpora, config)
-    models = {cell: dataclasses.replace(config.model, cell=cell) for cell in cells or cell_names()}
+    models = {cell: dataclasses.replace(config.model, cell=cell) for cell in cells}
     hidden = {cell: size_of_contestant(model, size, parameters or COMPARE_PARAMETERS) for cell, model in models.items()}
     texts = {name: str(setting.value) for name, setting in settings.items()}
     absolute = tuple(str(Path(name).resolve()) for name in corpora)
