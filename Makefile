@@ -3,7 +3,7 @@
 VENV = .venv
 BIN = $(VENV)/bin
 
-.PHONY: check format test test-full
+.PHONY: check format test test-full screens
 
 check: $(BIN)/ruff
 	$(BIN)/ruff format --check .
@@ -20,6 +20,11 @@ test: $(BIN)/ruff
 
 test-full: $(BIN)/ruff
 	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m full tests/reliability
+
+# The screens and pictures of the pages, as the commands now print them. Takes some minutes of a free machine.
+screens: $(BIN)/ruff
+	$(BIN)/python tests/screens.py
+	$(BIN)/python .github/images/make.py
 
 $(BIN)/ruff: setup.py
 	python3 -m venv $(VENV)

@@ -12,45 +12,17 @@ from types import ModuleType
 import numpy as np
 import pytest
 from helpers import write_text
+from pages import ROOT, Page
 from reference import STEPS, VARIANTS, forward, random_chunk, random_masks, random_model
 
 from charnn.config import cell_names
 from charnn.network.cells import Cell, find_cell
 from charnn.network.dropout import NOTHING_DROPPED
 
-ROOT = Path(__file__).parent.parent
-
-MINIMAL_GATED_UNIT = '''
-"""The minimal gated unit (Zhou et al. 2016): one gate, which forgets and resets.
-
-    f = sigmoid(a_f)
-    n = tanh(a_n + f u_n)
-    h = (1 - f) h_prev + f n = h_prev + f (n - h_prev)
-"""
-
-import numpy as np
-
-from charnn.network.cells.base import Cell, Views, sigmoid_from_tanh
-
-
-class MinimalGatedUnit(Cell):
-    gates = ("f", "n")
-    sigmoids = 1
-    apart = 1
-
-    def forward(self, s: Views) -> None:
-        np.tanh(s.sigmoid_gates, out=s.sigmoid_gates)
-        sigmoid_from_tanh(s.sigmoid_gates)
-        s.n[...] = np.tanh(s.n + s.f * s.rec_n)
-        s.h[...] = s.h_prev + s.f * (s.n - s.h_prev)
-
-    def backward(self, s: Views, d: Views) -> None:
-        d.n[...] = d.h * s.f * (1 - s.n**2)
-        d.rec_n[...] = d.n * s.f
-        df = d.h * (s.n - s.h_prev) + d.n * s.rec_n
-        d.f[...] = df * s.f * (1 - s.f)
-        d.h[...] = d.h * (1 - s.f)
-'''
+(MINIMAL_GATED_UNIT,) = [
+    block.text for block in Page(ROOT / "charnn" / "network" / "README.md").blocks if "class MGU" in block.text
+]
+"""The cell that the page of the network adds."""
 
 
 def test_every_cell_has_a_textbook_version() -> None:
@@ -99,7 +71,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with charnn, one more cell in it, and the gradient checks."""
     folder = tmp_path_factory.mktemp("copy")
     shutil.copytree(ROOT / "charnn", folder / "charnn", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "charnn" / "network" / "cells" / "minimal.py").write_text(MINIMAL_GATED_UNIT)
+    (folder / "charnn" / "network" / "cells" / "mgu.py").write_text(MINIMAL_GATED_UNIT, encoding="utf-8")
     for name in ("test_gradients.py", "reference.py"):
         shutil.copy(ROOT / "tests" / name, folder)
     return folder
@@ -115,16 +87,16 @@ def python(folder: Path, *arguments: str) -> str:
 
 
 def test_a_new_file_in_the_cells_folder_is_a_choice_of_the_configuration_and_the_command_line(copy: Path) -> None:
-    names = "+".join((*cell_names(), "minimal"))
+    names = "+".join((*cell_names(), "mgu"))
     script = "import charnn.config as c; print(c.__file__, '+'.join(c.cell_names()))"
     where, found = python(copy, "-c", script).split()
     assert where.startswith(str(copy))
     assert sorted(found.split("+")) == sorted(names.split("+"))
-    assert "minimal" in python(copy, "-m", "charnn", "train", "--help")
+    assert "mgu" in python(copy, "-m", "charnn", "train", "--help")
 
 
 def test_a_new_cell_is_picked_up_by_the_gradient_checks(copy: Path) -> None:
-    report = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "minimal", "test_gradients.py")
+    report = python(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "mgu", "test_gradients.py")
     assert " passed" in report and " failed" not in report
     assert int(report.split(" passed")[0].split()[-1]) >= 8
 
@@ -132,7 +104,7 @@ def test_a_new_cell_is_picked_up_by_the_gradient_checks(copy: Path) -> None:
 def test_a_new_cell_trains_and_samples(copy: Path) -> None:
     text = str(write_text(copy, 2000))
     size = ("--hidden", "8", "--layers", "2", "--steps", "3", "--batch-size", "4", "--seq-length", "8")
-    python(copy, "-m", "charnn", "train", text, "--out", "run", "--cell", "minimal", *size)
+    python(copy, "-m", "charnn", "train", text, "--out", "run", "--cell", "mgu", *size)
     assert len(python(copy, "-m", "charnn", "sample", "run", "--length", "9", "--seed", "1")) == 10
 
 

@@ -1,45 +1,39 @@
-"""README, presets, help and packaging enter; what they promise is tried out, word for word where that is quick."""
+"""Pages, help and packaging enter; what they promise is tried out, page by page."""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
+import json
 import math
-import random
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pages import ROOT, Block, Page, all_pages, charnn_calls, made_small
 
 import charnn
-from charnn import config
-from charnn.cli import COMMANDS, main, run
-from charnn.network.model import CharRNN
-from charnn.network.shape import Shape
-from charnn.yaml_file import read_file
+from charnn import cli, config, errors
+from charnn.cli import COMMANDS, main
+from charnn.cli.options import FLAGS
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROOMS = (ROOT / "charnn" / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-SHELL = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
-PYTHON = [text for language, text in BLOCKS if language == "python"]
-PRESETS = sorted((ROOT / "configs").glob("*.yaml"))
-PAGES = [
-    path for pattern in ("*.md", "charnn/*.md", "configs/*.md", "corpora/*.md") for path in sorted(ROOT.glob(pattern))
-]
-
-SMALL = ["--steps", "4", "--layers", "1", "--hidden", "8", "--seq-length", "16", "--batch-size", "4"]
-LENGTHS = {"--epochs", "--steps", "--budget"}
-SIZES = {"--hidden", "--layers", "--seq-length", "--batch-size", "--workers"}
+PAGES = all_pages()
+README, ROOMS, COMMANDS_PAGE, OPTIONS_PAGE, RUNS_PAGE = (
+    Page(ROOT / name)
+    for name in ("README.md", "charnn/README.md", "charnn/cli/README.md", "configs/README.md", "charnn/runs/README.md")
+)
+every_page = pytest.mark.parametrize("page", PAGES, ids=str)
+OPTION_FLAGS = {config.KEYS[key]: flag for group in FLAGS.values() for flag, key in group.items()}
 
 
 @pytest.fixture
@@ -48,75 +42,290 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "corpora").mkdir()
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     for name in ("dialogues.txt", "harbour.txt"):
-        text = (ROOT / "corpora" / name).read_bytes()
-        head = text[:6000].decode("ascii")
-        (tmp_path / "corpora" / name).write_text(head + "".join(sorted(set(text.decode("ascii")))) + head)
+        text = (ROOT / "corpora" / name).read_text(encoding="ascii")
+        (tmp_path / "corpora" / name).write_text(text[:6000] + "".join(sorted(set(text))) + text[:6000])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("charnn.planning.dry_run.MEASURE_SECONDS", 0.0)
     return tmp_path
 
 
-def charnn_words(line: str) -> list[list[str]]:
-    """What follows each charnn of a shell line, up to ``&&``, ``|``, ``>``, a comment, or the end of ``"$(...)"``."""
-    calls = re.findall(r"""(?:^|&& |\$\()(?:\S*/)?charnn (.*?)(?=$| && | [|>] |\)"| +#)""", line)
-    return [shlex.split(call) for call in calls]
+def options_of(command: str) -> list[click.Option]:
+    found = importlib.import_module(f"charnn.cli.{command}").command
+    return [parameter for parameter in found.params if isinstance(parameter, click.Option)]
 
 
-def charnn_commands() -> list[list[str]]:
-    """Every charnn command of the README's shell blocks, in order."""
-    return [words for line in SHELL for words in charnn_words(line)]
+def flags_of(command: str) -> set[str]:
+    return {flag for option in options_of(command) for flag in option.opts} | {"-h", "--help"}
 
 
-def made_small(words: list[str]) -> list[str]:
-    """The same command with a few steps of a tiny network; to resume is to go on for a few steps more."""
-    if words[0] == "bench":
-        return ["bench", "--quick", "--only", "startup", "--seconds", "0.01"]
-    resumes = "--resume" in words
-    if words[0] == "neurons":
-        return [re.sub(r"^(\d+):\d+", r"0:3", word) for word in words]
-    if words[0] not in ("train", "compare") or (words[0] == "compare" and resumes):
-        return words
-    kept, rest = [], iter(words)
-    for word in rest:
-        if word in LENGTHS or word in SIZES:
-            next(rest)
+def flags_in(words: str) -> list[str]:
+    """The flags among words, without their values."""
+    return re.findall(r"(?<![\w-])--?[a-z][a-z-]*", words)
+
+
+# What a page says can be done, can be done
+
+
+@every_page
+def test_the_commands_and_examples_of_a_page_run_in_the_order_they_are_read(
+    page: Page, checkout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for block in page.blocks:
+        if block.language == "sh":
+            for words in (words for line in block.text.splitlines() for words in charnn_calls(line)):
+                code = cli.run(made_small(words))
+                assert code == 0, f"charnn {shlex.join(words)}: {capfd.readouterr().err}"
+        elif block.language == "yaml":
+            name = block.text.partition("\n")[0].removeprefix("# ")
+            (checkout / name).write_text(block.text)
+        elif block.language == "python" and "import torch" not in block.text:
+            small = block.text.replace('"hidden_size": 64, "epochs": 2', '"hidden_size": 8, "steps": 4')
+            small = small.replace("hidden_size=64, epochs=2", "hidden_size=8, steps=4")
+            exec(small, {"__name__": "example"})
+
+
+@every_page
+def test_the_python_of_a_page_is_formatted_as_ours_is(page: Page) -> None:
+    for text in (block.text for block in page.blocks if block.language == "python"):
+        ast.parse(text)
+        words = [sys.executable, "-m", "ruff", "format", "--check", "--stdin-filename", "example.py", "-"]
+        done = subprocess.run(words, input=text, text=True, capture_output=True, cwd=ROOT, timeout=60, check=False)
+        assert done.returncode == 0, f"{done.stderr}\n{text}"
+
+
+@every_page
+def test_the_links_of_a_page_lead_somewhere(page: Page) -> None:
+    for target in page.links:
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        there = page.path.parent / file if file else page.path
+        assert there.exists(), f"{page}: {target}"
+        assert not anchor or anchor in Page(there.resolve()).anchors, f"{page}: {target}"
+
+
+def test_every_page_is_reached_from_the_first() -> None:
+    reached, new = set(), [README.path]
+    while new:
+        path = new.pop()
+        reached.add(path)
+        targets = (target.partition("#")[0] for target in Page(path).links if not target.startswith("https://"))
+        there = {(path.parent / target).resolve() for target in targets if target.endswith(".md")}
+        new += there - reached
+    assert reached == {page.path for page in PAGES}
+
+
+@every_page
+def test_a_page_names_only_files_that_exist(page: Page) -> None:
+    made_by_the_reader = {"charnn/network/cells/mgu.py"}
+    for span in page.spans:
+        if re.fullmatch(r"(charnn|configs|corpora|tests|\.ci|\.github)/[\w./-]+", span):
+            assert span in made_by_the_reader or (ROOT / span).exists() or "NAME" in span, f"{page}: {span}"
+
+
+# Flags and options
+
+
+@every_page
+def test_a_page_names_only_flags_that_exist(page: Page) -> None:
+    """After a command those of the command; alone, those of any command."""
+    everywhere = {flag for command in COMMANDS for flag in flags_of(command)}
+    for span in page.spans:
+        command = re.match(r"charnn ([a-z]+) ", span)
+        if command and command[1] in COMMANDS:
+            unknown = set(flags_in(span)) - flags_of(command[1])
         else:
-            kept.append(word)
-    if words[0] == "compare":
-        return [*kept, "--steps", "4", "--workers", "1", "--set", "training.seq_length=16"]
-    return kept + (["--steps", "6"] if resumes else SMALL)
+            unknown = set(flags_in(span)) - everywhere if span.startswith("-") else set()
+        assert not unknown, f"{page}: {span}"
 
 
-def commands_in(text: str) -> list[str]:
-    """The lines of a help's examples."""
-    return [line.strip() for line in text.splitlines() if line.startswith("  ") and line.strip().startswith("charnn ")]
+@every_page
+def test_a_page_names_only_options_that_exist(page: Page) -> None:
+    sections = "|".join(config.SECTIONS)
+    for span in page.spans:
+        named = re.findall(rf"(?:^|--set )((?:{sections})\.\w+)(?:=\S*)?$", span.removesuffix(".py"))
+        assert set(named) <= set(config.OPTIONS), f"{page}: {span}"
+        key = re.match(r"([a-z_0-9]+): \d\S*$", span)
+        assert key is None or key[1] in config.KEYS, f"{page}: {span}"
 
 
-def test_the_readme_shows_a_command_for_every_command_there_is() -> None:
-    assert {words[0] for words in charnn_commands()} == set(COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_a_section_with_its_flags_and_an_example(command: str) -> None:
+    """The flags of the options of the configuration have a table of their own, and another page that owns it."""
+    section = COMMANDS_PAGE.section(command)
+    assert re.search(rf"^(eval .*)?charnn {command}\b", section, re.MULTILINE)
+    named = {flag for span in re.findall(r"^\| (.*?) \|", section, re.MULTILINE) for flag in flags_in(span)}
+    there = flags_of(command) - {"-h", "--help"}
+    if command == "train":
+        there -= set(OPTION_FLAGS.values())
+    assert named == there
+    assert all(option.help for option in options_of(command))
 
 
-def test_the_readmes_commands_run_in_the_order_they_are_read(checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for words in charnn_commands():
-        code = run(made_small(words))
-        assert code == 0, f"charnn {shlex.join(words)}: {capfd.readouterr().err}"
+def test_the_first_table_of_commands_has_every_command() -> None:
+    listed = re.findall(r"^\| \[`charnn ([a-z]+)", COMMANDS_PAGE.text, re.MULTILINE)
+    assert listed == list(COMMANDS)
+
+
+@pytest.mark.parametrize("option", config.OPTIONS)
+def test_an_option_has_a_row_with_its_flag_and_its_default(option: str) -> None:
+    flag, default, meaning = OPTIONS_PAGE.rows(r"`([a-z]+\.[a-z_0-9]+)` \|")[option]
+    spec = config.OPTIONS[option]
+    expected = "auto" if spec.metadata.get("auto") else "" if spec.default is None else str(spec.default)
+    if option == "training.budget":
+        expected = f"{config.DEFAULT_BUDGET / 60:g}m"
+    assert flag.strip("`") == OPTION_FLAGS.get(option, "")
+    assert default == expected
+    assert meaning
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_the_help_of_a_command_begins_with_examples_that_parse(name: str) -> None:
+    result = CliRunner().invoke(main, [*([name] if name else []), "--help"])
+    assert result.exit_code == 0
+    lines = [line.strip() for line in result.output.splitlines() if line.startswith("  ")]
+    examples = [line for line in lines if line.startswith("charnn ")]
+    assert examples
+    assert result.output.index(examples[-1]) < result.output.index("Options:")
+    for line in examples:
+        ((command, *words),) = charnn_calls(line)
+        importlib.import_module(f"charnn.cli.{command}").command.make_context(command, words)
+
+
+# What programs read
+
+
+JSON = {
+    "inspect": "inspect run --json",
+    "sample": "sample run --length 3 --json",
+    "score": "score run --json",
+    "score, memory": "score run --memory --json",
+    "neurons": "neurons run --json",
+    "gradients": "gradients run --steps 8 --positions 2 --json",
+    "compare": "compare corpora/harbour.txt --cell gru --parameters 2000 --steps 4 --quiet --json",
+}
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_the_fields_of_json_stand_in_the_section_of_the_command(
+    name: str, checkout: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(made_small(["train", "corpora/harbour.txt", "--out", "run"])) == 0
+    capfd.readouterr()
+    words = JSON[name].split()
+    assert cli.run(words) == 0
+    section = COMMANDS_PAGE.section(words[0])
+    for field in keys_of(json.loads(capfd.readouterr().out)):
+        assert f"`{field}`" in section, f"charnn {words[0]} --json: {field}"
+
+
+def keys_of(document: Any) -> Iterator[str]:
+    """The fields of an object, or of the first of a list of them."""
+    yield from document[0] if isinstance(document, list) else document
+
+
+def test_every_exit_code_of_an_error_has_a_row() -> None:
+    rows = COMMANDS_PAGE.section("Exit codes")
+    codes = {kind.exit_code for kind in vars(errors).values() if hasattr(kind, "exit_code")}
+    assert len(codes) > 5
+    for code in codes:
+        assert re.search(rf"^\| {code} \|", rows, re.MULTILINE), code
+
+
+def test_the_fields_of_a_line_of_metrics_stand_in_the_page_of_runs(checkout: Path) -> None:
+    assert cli.run(made_small(["train", "corpora/harbour.txt", "--out", "run"])) == 0
+    line = json.loads((checkout / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    for field in line:
+        assert f"`{field}`" in RUNS_PAGE.text, field
+
+
+def test_the_names_that_charnn_exports_stand_in_its_page() -> None:
+    for name in set(charnn.__all__) - {"__version__", "Run"}:
+        assert f"`charnn.{name}" in ROOMS.section("Python"), name
+
+
+# The first page
+
+
+def test_the_first_page_is_read_in_five_minutes() -> None:
+    assert len(README.text.splitlines()) <= 200
+    assert len(README.text.encode()) <= 10_000
+
+
+def shell_lines(page: Page) -> list[str]:
+    return [line for block in page.blocks if block.language == "sh" for line in block.text.splitlines()]
 
 
 def test_setting_up_needs_python_alone_and_stays_in_the_checkout() -> None:
-    for line in [line for line in SHELL if "pip" in line]:
+    lines = [line for line in shell_lines(README) if "pip" in line]
+    assert len(lines) == 2
+    for line in lines:
         tools = [shlex.split(part)[0] for part in line.split("&&")]
         assert tools[0] == "python3"
         assert all(tool.startswith(".venv/bin/") for tool in tools[1:])
 
 
-def test_ci_runs_the_readmes_test_command_as_it_is() -> None:
-    (command,) = [line for line in SHELL if "pytest" in line]
+def test_ci_runs_the_test_command_of_the_first_page_as_it_is() -> None:
+    (command,) = [line for line in shell_lines(README) if "pytest" in line]
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == command
 
 
-def test_the_first_commands_preset_gives_the_run_that_the_readme_looks_at() -> None:
-    """The PyTorch example names sizes and a step: those of the preset on the shipped text."""
+def test_pages_give_the_floor_of_the_harbour_log_as_its_own_page_derives_it() -> None:
+    floor = re.search(r"last 0\.1: (\d\.\d+) nats", (ROOT / "corpora" / "README.md").read_text(encoding="utf-8"))
+    assert floor
+    for page, words in (
+        (README, r"(0\.\d+), the entropy"),
+        (Page(ROOT / "charnn/insight/README.md"), r"below (0\.\d+)"),
+    ):
+        quoted = re.search(words, page.text)
+        assert quoted, page
+        assert math.isclose(float(floor[1]), float(quoted[1]), abs_tol=5e-4)
+
+
+# Screens
+
+
+def words_of_screens() -> set[str]:
+    """Words that charnn may print: in the texts of its source that are no docstrings, and in what it is trained on."""
+    found: set[str] = set()
+    for path in (ROOT / "charnn").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        strings = {node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        docs = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        found |= {word for node in strings - docs for word in re.findall(r"[A-Za-z]{3,}", node.value)}
+    for corpus in (ROOT / "corpora").glob("*.txt"):
+        found |= set(re.findall(r"[A-Za-z]{3,}", corpus.read_text(encoding="ascii")))
+    return found
+
+
+@every_page
+def test_a_screen_of_a_page_holds_no_word_that_charnn_does_not_print(page: Page) -> None:
+    """A screen that the commands no longer print is renewed by ``make screens``."""
+    known = words_of_screens() if any(block.is_screen for block in page.blocks) else set()
+    for block in page.blocks:
+        if block.is_screen:
+            labels = [line for line in block.text.splitlines() if not looks_like_text(line)]
+            words = set(re.findall(r"(?<![\w/-])[a-z]{3,}(?![\w/-])", "\n".join(labels)))
+            curves = {word for word in words if len(set(word)) == 1}
+            assert words - curves <= known, f"{page}: {words - curves - known}"
+
+
+def looks_like_text(line: str) -> bool:
+    """Whether a line of a screen is text that the network read, or marks below it."""
+    return bool(re.search(r"\d\d:\d\d |;|↵", line)) or not re.search(r"[a-z]{3}", line)
+
+
+def blocks_with(page: Page, words: str) -> list[Block]:
+    return [block for block in page.blocks if words in block.text]
+
+
+# What PyTorch reads
+
+
+def test_the_pytorch_example_names_the_run_that_the_quick_start_makes() -> None:
     from charnn.text.batches import Batches
     from charnn.text.corpus import split
+    from charnn.yaml_file import read_file
 
     text = (ROOT / "corpora" / "dialogues.txt").read_bytes()
     settings = config.resolve(read_file(ROOT / "configs" / "tiny.yaml")).config
@@ -124,19 +333,20 @@ def test_the_first_commands_preset_gives_the_run_that_the_readme_looks_at() -> N
     ids = np.broadcast_to(np.uint8(0), training.stop - training.start)
     per_epoch = Batches(ids, settings.training.batch_size, settings.training.seq_length).chunks_per_epoch
     assert settings.training.epochs is not None
-    assert f"step-{round(per_epoch * settings.training.epochs):08d}.safetensors" in README
+    (example,) = blocks_with(RUNS_PAGE, "import torch")
+    assert f"step-{round(per_epoch * settings.training.epochs):08d}.safetensors" in example.text
     network = f"torch.nn.GRU({len(set(text))}, {settings.model.hidden_size}, num_layers={settings.model.layers})"
-    assert network in README
+    assert network in example.text
 
 
-def test_pytorch_loads_a_checkpoint_as_the_readme_says(checkout: Path) -> None:
+def test_pytorch_loads_a_checkpoint_as_the_page_of_runs_says(checkout: Path) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     tiny = ["--config", "configs/tiny.yaml", "--steps", "2", "--out", "runs/tiny"]
-    assert run(["train", "corpora/dialogues.txt", *tiny]) == 0
-    (snippet,) = [text for text in PYTHON if "import torch" in text]
+    assert cli.run(["train", "corpora/dialogues.txt", *tiny]) == 0
+    (example,) = blocks_with(RUNS_PAGE, "import torch")
     (file,) = (checkout / "runs" / "tiny" / "checkpoints").glob("step-00000002.*")
     names: dict[str, object] = {}
-    exec(re.sub(r'load_file\(".*"\)', f"load_file({str(file)!r})", snippet), names)
+    exec(re.sub(r'load_file\(".*"\)', f"load_file({str(file)!r})", example.text), names)
     loaded = charnn.load("runs/tiny")
     ids = loaded.vocabulary.encode("There is a lamp.")[:, None]  # (T, 1)
     workspace = loaded.model.workspace(len(ids), 1)
@@ -149,18 +359,11 @@ def test_pytorch_loads_a_checkpoint_as_the_readme_says(checkout: Path) -> None:
     np.testing.assert_allclose(workspace.logits, theirs, atol=1e-5)
 
 
-def test_the_readmes_python_runs(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(made_small(["train", "corpora/dialogues.txt", "--config", "configs/tiny.yaml"])) == 0
-    examples = [text for text in PYTHON if "import charnn" in text]
-    assert len(examples) == 2
-    for text in examples:
-        small = text.replace("hidden_size=64, epochs=2", "hidden_size=8, steps=4, seq_length=16, batch_size=4")
-        exec(small, {"__name__": "example"})
-    assert capsys.readouterr().out.strip()
+# The map of the code
 
 
 def test_the_tree_lists_exactly_the_modules() -> None:
-    tree = re.search(r"^    charnn/\n((?:      .*\n)+)", ROOMS, re.MULTILINE)
+    tree = re.search(r"^    charnn/\n((?:      .*\n)+)", ROOMS.text, re.MULTILINE)
     assert tree, "the page has no tree"
     listed, folders = set(), [""]
     for line in tree[1].splitlines():
@@ -176,22 +379,14 @@ def test_the_tree_lists_exactly_the_modules() -> None:
 
 
 def test_the_table_of_imports_names_every_room_once() -> None:
-    named = re.findall(r"^\| `(\w+)` \|", ROOMS, re.MULTILINE)
+    named = re.findall(r"^\| `(\w+)` \|", ROOMS.text.partition("\n## Names")[0], re.MULTILINE)
     there = {
         path.stem for path in (ROOT / "charnn").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     assert sorted(named) == sorted(there - {"__init__", "__main__"})
 
 
-def test_links_to_files_and_headings_resolve() -> None:
-    for page in PAGES:
-        text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-        anchors = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^#+ (.*)$", text, re.M)}
-        for target in re.findall(r"\]\(([^)]+)\)", text):
-            if target.startswith("#"):
-                assert target[1:] in anchors, f"{page.name}: {target}"
-            elif not target.startswith("https://"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+# All of it
 
 
 def test_the_version_is_one() -> None:
@@ -202,199 +397,17 @@ def test_the_version_is_one() -> None:
     assert newest[1] == charnn.__version__
 
 
-def test_pages_speak_of_charnn_alone() -> None:
-    """No notes to oneself, and no paths of the machine a page was written on."""
-    for page in [*PAGES, *PRESETS, ROOT / "Makefile", ROOT / ".ci" / "run"]:
-        found = re.search(r"\bTODO\b|\bFIXME\b|\bXXX\b|/(work|tmp|home|root|opt)/", page.read_text(encoding="utf-8"))
-        assert not found, f"{page.name}: {found[0]}"
-
-
-# Presets
-
-
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
-def test_a_preset_trains(preset: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    rng = random.Random(1)
-    text = tmp_path / "text.txt"
-    text.write_text("".join(rng.choices("abcdefgh \n", k=12000)))
-    words = ["train", str(text), "--config", str(preset), "--out", str(tmp_path / "run")]
-    shorter = ["--steps", "2", "--batch-size", "2", "--hidden", "8"]
-    code = run([*words, *shorter])
-    assert code == 0, capfd.readouterr().err
-    assert charnn.load(tmp_path / "run").step == 2
-
-
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
-def test_a_preset_holds_only_what_differs_from_the_defaults(preset: Path) -> None:
-    default = config.Config().to_json()
-    for name, setting in read_file(preset).items():
-        section, _, key = name.partition(".")
-        assert config.coerce(name, setting) != default[section][key], f"{preset.name}: {name} is the default"
-
-
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
-def test_a_preset_begins_with_the_command_that_uses_it(preset: Path) -> None:
-    comment = preset.read_text(encoding="utf-8").partition("\n\n")[0]
-    assert f"--config configs/{preset.name}" in comment
-
-
-def test_the_commands_of_the_results_are_valid(
-    checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charnn.planning.dry_run.MEASURE_SECONDS", 0.0)
-    page = (ROOT / "configs" / "README.md").read_text(encoding="utf-8")
-    shutil.copy("corpora/dialogues.txt", "tinyshakespeare.txt")
-    commands = re.findall(r"`charnn (train [^`]+)`", page)
-    assert len(commands) > 8
-    for command in set(commands):
-        words = shlex.split(command)
-        assert run([*words, "--dry-run"]) == 0, f"{command}: {capfd.readouterr().err}"
-
-
-def test_the_readme_lists_the_presets() -> None:
-    assert set(re.findall(r"\]\(configs/([\w-]+\.yaml)\)", README)) == {path.name for path in PRESETS}
-
-
-# Options
-
-
-def test_every_option_of_the_configuration_is_in_the_readme_with_its_flag_and_default() -> None:
-    from charnn.cli.options import FLAGS
-
-    flags = {config.KEYS[key]: flag for group in FLAGS.values() for flag, key in group.items()}
-    rows = dict(re.findall(r"^\| `([a-z]+\.[a-z_0-9]+)` (\|.*)$", README, re.MULTILINE))
-    assert set(rows) == set(config.OPTIONS)
-    for name, row in rows.items():
-        flag, default, help_text = (
-            (cell.strip() for cell in row.strip("| ").split("|"))
-            if flags.get(name)
-            else (
-                "",
-                *(cell.strip() for cell in row.strip("| ").split("|")),
-            )
-        )
-        assert flag.strip("`") == flags.get(name, ""), name
-        assert help_text, name
-        spec = config.OPTIONS[name]
-        expected = "auto" if spec.metadata.get("auto") else "" if spec.default is None else str(spec.default)
-        if name == "training.budget":
-            expected = f"{config.DEFAULT_BUDGET / 60:g}m"
-        assert default == expected, name
-
-
-def options_of(name: str) -> list[click.Option]:
-    command = importlib.import_module(f"charnn.cli.{name}").command
-    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_flag_of_a_command_is_in_the_readme_and_has_a_help(name: str) -> None:
-    for option in options_of(name):
-        assert option.help, option.name
-        for flag in option.opts:
-            assert re.search(rf"`{flag}[` ]", README), f"charnn {name} {flag}"
-
-
-@pytest.mark.parametrize("name", ["", *COMMANDS])
-def test_the_help_of_a_command_leads_with_examples_that_parse(name: str) -> None:
-    result = CliRunner().invoke(main, [*([name] if name else []), "--help"])
-    assert result.exit_code == 0
-    examples = commands_in(result.output)
-    assert examples
-    assert result.output.index(examples[-1]) < result.output.index("Options:")
-    for line in examples:
-        ((command, *words),) = charnn_words(line)
-        module = importlib.import_module(f"charnn.cli.{command}")
-        module.command.make_context(command, words)
-
-
-# A cell of one's own
-
-
-def mgu_source() -> str:
-    (source,) = [text for text in PYTHON if "class MGU" in text]
-    return source
-
-
-@pytest.fixture
-def with_mgu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import charnn.network.cells
-
-    (tmp_path / "mgu.py").write_text(mgu_source(), encoding="utf-8")
-    monkeypatch.setattr(charnn.network.cells, "__path__", [*charnn.network.cells.__path__, str(tmp_path)])
-    monkeypatch.delitem(sys.modules, "charnn.network.cells.mgu", raising=False)
-
-
-def worst_gradient_error(shape: Shape, change: Callable[[str, np.ndarray], None] = lambda name, g: None) -> float:
-    """The largest relative error of a gradient against central differences, over every weight of a small network."""
-    rng = np.random.default_rng(1)
-    model = CharRNN(shape, np.float64)
-    model.initialise(1)
-    x, y = rng.integers(shape.vocabulary_size, size=(2, 4, 2))  # (T, B)
-    carry = rng.normal(size=model.zero_carry(2).shape)
-    workspace, gradient = model.workspace(4, 2), np.zeros(model.size)
-
-    def loss() -> float:
-        model.pack()
-        return float(model.losses(x, y, carry, workspace)[0].sum())
-
-    model.gradient(x, y, carry, workspace, model.views(gradient), 1.0)
-    for name, array in model.views(gradient).items():
-        change(name, array)
-    numeric, h = np.zeros(model.size), 1e-5
-    for i, weight in enumerate(model.vector.copy()):
-        model.vector[i] = weight + h
-        above = loss()
-        model.vector[i] = weight - h
-        numeric[i] = (above - loss()) / (2 * h)
-        model.vector[i] = weight
-    scale = max(np.abs(numeric).max(), np.abs(gradient).max())
-    return float(np.abs(numeric - gradient).max() / scale)
-
-
-@pytest.mark.usefixtures("with_mgu")
-@pytest.mark.parametrize("layers", [1, 2])
-def test_the_cell_in_the_readme_has_exact_gradients(layers: int) -> None:
-    assert worst_gradient_error(Shape(5, "mgu", layers=layers, hidden_size=3)) < 1e-8
-
-
-@pytest.mark.usefixtures("with_mgu")
-def test_a_gradient_that_is_a_little_wrong_is_noticed() -> None:
-    def one_percent_off(name: str, gradient: np.ndarray) -> None:
-        if name == "recurrent0.Wh":
-            gradient *= 1.01
-
-    assert worst_gradient_error(Shape(5, "mgu", layers=1, hidden_size=3), one_percent_off) > 1e-6
-
-
-def test_the_cell_in_the_readme_trains_once_it_is_a_file_in_the_folder(checkout: Path) -> None:
-    shutil.copytree(ROOT / "charnn", checkout / "charnn", ignore=shutil.ignore_patterns("__pycache__"))
-    (checkout / "charnn" / "network" / "cells" / "mgu.py").write_text(mgu_source(), encoding="utf-8")
-    words = [sys.executable, "-m", "charnn", "train", "corpora/dialogues.txt", "--cell", "mgu", *SMALL]
-    done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "runs/dialogues-mgu-1" in done.stderr
-
-
-def test_the_readmes_python_is_formatted_as_ours_is() -> None:
-    for text in PYTHON:
-        ast.parse(text)
-        done = subprocess.run(
-            [sys.executable, "-m", "ruff", "format", "--check", "--stdin-filename", "example.py", "-"],
-            input=text,
-            text=True,
-            capture_output=True,
-            cwd=ROOT,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, f"{done.stderr}\n{text}"
-
-
-def test_losses_of_the_readme_are_the_floor_of_the_corpus() -> None:
-    """The figure quoted for the harbour log is the one its own README derives."""
-    floor = re.search(r"last 0\.1: (\d\.\d+) nats", (ROOT / "corpora" / "README.md").read_text(encoding="utf-8"))
-    quoted = re.search(r"below (\d\.\d+) nats per character on its last tenth", README)
-    assert floor
-    assert quoted
-    assert math.isclose(float(floor[1]), float(quoted[1]), abs_tol=5e-4)
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(page.path for page in PAGES),
+        *sorted((ROOT / "configs").glob("*.yaml")),
+        ROOT / "Makefile",
+        ROOT / ".ci" / "run",
+    ],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_a_page_speaks_of_charnn_alone(path: Path) -> None:
+    """No notes to oneself, and no paths of the machine it was written on."""
+    found = re.search(r"\bTODO\b|\bFIXME\b|\bXXX\b|/(work|tmp|home|root|opt)/", path.read_text(encoding="utf-8"))
+    assert not found, found

@@ -1,8 +1,8 @@
-"""Trains on a shipped text; the pictures of the README leave: the training display, and the loss curves of two runs.
+"""The commands of the first page train on a shipped text; its pictures leave: the training display, two loss curves.
 
     python .github/images/make.py
 
-It takes some minutes, and is no part of the package.
+It takes a minute, and is no part of the package.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from charnn.config import flat_settings, resolve
+from charnn.config import Setting, resolve
 from charnn.runs.opening import create
 from charnn.runs.run import TrainingRun
 from charnn.runs.snapshot import read_report
@@ -23,13 +23,14 @@ from charnn.terminal.training.dashboard import Dashboard
 from charnn.terminal.training.preview import Preview
 from charnn.training.events import Step, Validated
 from charnn.training.trainer import train
+from charnn.yaml_file import read_file
 
 IMAGES = Path(__file__).parent
-CORPUS = IMAGES.parent.parent / "corpora" / "dialogues.txt"
-RUNS = {
-    "dialogues-lstm-1": {"cell": "lstm", "hidden_size": 96, "dropout": 0.2, "epochs": 60},
-    "dialogues-gru-1": {"cell": "gru", "hidden_size": 96, "dropout": 0.2, "epochs": 60},
-}
+ROOT = IMAGES.parent.parent
+CORPUS, PRESET = ROOT / "corpora" / "dialogues.txt", ROOT / "configs" / "tiny.yaml"
+CELLS = ("gru", "lstm")
+"""The preset's own, and the one that the first page sets beside it."""
+
 SHOWN_AT = 0.7
 """How far training has come in the picture of its display."""
 
@@ -38,17 +39,17 @@ def picture(course: Course) -> str:
     """The screen as SVG."""
     console = PlainConsole(record=True, width=100, height=30, file=io.StringIO(), force_terminal=True)
     console.print(Dashboard(course), height=30)
-    return console.export_svg(title="charnn train dialogues.txt --hidden 96 --dropout 0.2")
+    return console.export_svg(title="charnn train corpora/dialogues.txt --config configs/tiny.yaml")
 
 
 def watched(run: TrainingRun) -> str:
     """Train to the end; the picture on the way."""
     course, svg = Course(run), ""
-    for record in train(run):
-        course.take(record)
-        if isinstance(record, Validated):
-            course.sample, course.sample_step = Preview(run).draw() or "", record.step
-        if isinstance(record, Step) and not svg and record.step >= SHOWN_AT * record.total_steps:
+    for event in train(run):
+        course.take(event)
+        if isinstance(event, Validated):
+            course.sample, course.sample_step = Preview(run).draw() or "", event.step
+        if isinstance(event, Step) and not svg and event.step >= SHOWN_AT * event.total_steps:
             svg = picture(course)
     return svg
 
@@ -57,13 +58,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("runs").mkdir()
-        for name, settings in RUNS.items():
-            with create(resolve(flat_settings(settings)), [CORPUS], Path("runs") / name) as run:
+        runs = [Path("runs") / f"dialogues-{cell}-1" for cell in CELLS]
+        for cell, path in zip(CELLS, runs, strict=True):
+            resolved = resolve(read_file(PRESET), {"model.cell": Setting(cell, "--cell")}, fixed=True)
+            with create(resolved, [CORPUS], path) as run:
                 svg = watched(run)
-            if name == "dialogues-lstm-1":
+            if path == runs[0]:
                 (IMAGES / "training.svg").write_text(svg)
-        records = [read_report(Path("runs") / name) for name in RUNS]
-        (IMAGES / "loss.svg").write_text(loss_chart(records, "epochs").svg())
+        (IMAGES / "loss.svg").write_text(loss_chart([read_report(path) for path in runs], "epochs").svg())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ long it is trained on, which is five minutes at most where nobody says it:
 - One wide layer learns more in the same time than two narrow ones, and Adam takes larger steps on a smaller network.
   Weights decay a little, apart from Adam's scaling (Loshchilov and Hutter 2019).
 
-What each of these is worth was measured: see ``configs/README.md``.
+What each of these is worth was measured: see ``configs/RESULTS.md``.
 """
 
 from __future__ import annotations
