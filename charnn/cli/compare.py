@@ -106,7 +106,8 @@ def show(comparison: Comparison, as_json: bool) -> None:
     if as_json:
         print(json.dumps([one.to_json() for one in standings], indent=2))
     else:
-        from charnn.terminal.compare import print_standings
+        from charnn.terminal.compare import Standings
+        from charnn.terminal.console import output_console
 
-        print_standings(standings)
+        output_console().print(Standings(standings))
         note(f"the runs are in {comparison.path}")

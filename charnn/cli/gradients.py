@@ -99,9 +99,11 @@ def command(
     elif as_tsv:
         print_tsv(flows)
     else:
-        from charnn.terminal.gradients import print_flows
+        from charnn.terminal.console import output_console
+        from charnn.terminal.gradients import FlowReport
 
-        print_flows(flows, f"How far gradients reach: {positions} losses, {steps} steps back")
+        heading = f"How far gradients reach: {positions} losses, {steps} steps back"
+        output_console().print(FlowReport(flows, heading))
 
 
 def measure(

@@ -105,24 +105,27 @@ def show(
     """Tables first, then for each of the units the passage in which it moves most."""
     from charnn.insight.neurons import activations, line_starts, passage
     from charnn.terminal import neurons as screen
+    from charnn.terminal.console import output_console
 
-    screen.print_findings(neurons, heading)
+    out = output_console()
+    out.print(screen.Findings(neurons, heading))
     if top:
-        print()
-        screen.print_ranked(neurons.ranked(top))
+        out.print()
+        out.print(screen.Ranking(neurons.ranked(top)))
     line_end = loaded.vocabulary.characters.find("\n")
     starts = line_starts(ids, line_end)
     for unit, values in zip(units, activations(loaded.model, loaded.vocabulary, ids, units, context).T, strict=True):
         start = passage(values, starts, SHOWN)
         part = slice(start, start + SHOWN)
-        print()
-        screen.print_unit(unit, loaded.vocabulary, ids[part], values[part], float(abs(values).max()) or 1.0)
+        out.print()
+        out.print(screen.Passage(unit, loaded.vocabulary, ids[part], values[part], float(abs(values).max()) or 1.0))
     if neurons.gates.names:
-        print()
-        screen.print_gates(neurons.gates)
+        out.print()
+        out.print(screen.GateTable(neurons.gates))
     if gate_charts:
-        print()
-        screen.print_gate_charts(neurons.gates)
+        out.print()
+        for chart in screen.gate_charts(neurons.gates):
+            out.print(chart)
 
 
 def write_units(

@@ -182,12 +182,13 @@ def print_tsv(scorer: Scorer, text: Text) -> None:
 
 def show_line(scorer: Scorer, text: Text, number: int) -> None:
     from charnn.insight.score import lines
-    from charnn.terminal.score import print_place
+    from charnn.terminal.console import output_console
+    from charnn.terminal.score import LineTable
 
     found = False
     for line in lines(scorer.blocks(text), scorer.vocabulary):
         if line.number == number:
-            print_place(line, scorer.vocabulary)
+            output_console().print(LineTable(line, scorer.vocabulary))
             found = True
         elif line.number > number:
             return
@@ -197,25 +198,24 @@ def show_line(scorer: Scorer, text: Text, number: int) -> None:
 
 def show_score(scorer: Scorer, text: Text, heading: str, worst: int, whole: bool) -> None:
     from charnn.insight.score import Tally, lines
-    from charnn.terminal.score import TextView, print_lines, print_summary
+    from charnn.terminal.console import output_console
+    from charnn.terminal.score import RankedLines, ScoreSummary, TextView
 
-    against = "against" in scorer.names
-    tally = Tally(scorer.names, keep=worst)
-    stream = tally.watch(lines(scorer.blocks(text), scorer.vocabulary))
-    view = TextView(scorer.vocabulary, lead=against) if whole or text.size <= SHORT else None
-    if view:
-        view.legend()
-    for line in stream:
-        if view:
-            view.show(line)
+    out, against, shown = output_console(), "against" in scorer.names, whole or text.size <= SHORT
+    tally, view = Tally(scorer.names, keep=worst), TextView(scorer.vocabulary, lead=against)
+    if shown:
+        out.print(view.legend)
+    for line in tally.watch(lines(scorer.blocks(text), scorer.vocabulary)):
+        if shown:
+            out.print(view.line(line))
     if text.unknown:
         note(f"{text.unknown:,} characters that the model has never seen were left out")
-    print_summary(tally, heading)
+    out.print(ScoreSummary(tally, heading))
+    titles = {"worst": "Lines with the highest loss"}
     if against:
-        print_lines("Where the first run is better", tally.ranked("ahead"), scorer.vocabulary, lead=True)
-        print_lines("Where the second run is better", tally.ranked("behind"), scorer.vocabulary, lead=True)
-    else:
-        print_lines("Lines with the highest loss", tally.ranked("worst"), scorer.vocabulary)
+        titles = {"ahead": "Where the first run is better", "behind": "Where the second run is better"}
+    for sort, title in titles.items():
+        out.print(RankedLines(title, tally.ranked(sort), view), crop=False)
 
 
 def show_memory(loaded: Snapshot, text: Text, heading: str, as_json: bool, as_tsv: bool) -> None:
@@ -237,6 +237,7 @@ def show_memory(loaded: Snapshot, text: Text, heading: str, as_json: bool, as_ts
         for k, loss, error in zip(memory.contexts, memory.losses, memory.errors, strict=True):
             print(k, f"{loss:.6f}", f"{error:.6f}", sep="\t")
     else:
-        from charnn.terminal.memory import print_memory
+        from charnn.terminal.console import output_console
+        from charnn.terminal.memory import MemoryReport
 
-        print_memory(memory, heading)
+        output_console().print(MemoryReport(memory, heading))

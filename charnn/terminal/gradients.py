@@ -1,17 +1,18 @@
-"""How far gradients reach, for one or several networks, enters; a chart and a table leave, on standard output."""
+"""How far gradients reach, for one or several networks, enters; a chart and a table leave."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import cycle
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from charnn.insight.flow import Flow
 from charnn.terminal.charts.chart import Chart, Series
-from charnn.terminal.console import output_console
 from charnn.terminal.safe import one_line
 
 STYLES = ("cyan", "yellow", "green", "magenta", "blue", "red")
@@ -19,22 +20,28 @@ FLOOR = 1e-12
 """Where the chart ends: a gradient that has lost twelve decimals teaches nothing."""
 
 
-def print_flows(flows: Sequence[Flow], heading: str, console: Console | None = None) -> None:
-    console = console or output_console()
-    console.print(Text(one_line(heading), style="bold"))
-    console.print(reach_chart(flows))
-    console.print()
-    console.print(_table(flows))
-    console.print()
-    for flow in flows:
-        console.print(Text(verdict(flow)))
+@dataclass(frozen=True)
+class FlowReport:
+    """A rich renderable: chart, table and a verdict for each network, under a heading."""
+
+    flows: Sequence[Flow]
+    heading: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(one_line(self.heading, options.encoding), "bold")
+        yield reach_chart(self.flows)
+        yield Text()
+        yield _table(self.flows)
+        yield Text()
+        for flow in self.flows:
+            yield Text(verdict(flow))
 
 
 def reach_chart(flows: Sequence[Flow]) -> Chart:
     """The mean norm of the gradient relative to one step back, over steps back; of one network both paths as well."""
     series = [
         Series(flow.label, range(1, len(flow.reach.mean) + 1), _relative(flow.reach.mean, flow.reach.mean[0]), style)
-        for flow, style in zip(flows, _cycle(len(flows)), strict=True)
+        for flow, style in zip(flows, cycle(STYLES), strict=False)
     ]
     if len(flows) == 1:
         reach = flows[0].reach
@@ -52,10 +59,6 @@ def reach_chart(flows: Sequence[Flow]) -> Chart:
         log_y=True,
         height=16,
     )
-
-
-def _cycle(count: int) -> Iterable[str]:
-    return (STYLES[index % len(STYLES)] for index in range(count))
 
 
 def _relative(values: Iterable[float], first: float) -> list[float | None]:

@@ -1,27 +1,33 @@
-"""A measured memory enters; a chart and a table of the loss by context leave, on standard output."""
+"""A measured memory enters; a chart and a table of the loss by context leave."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from charnn.insight.memory import GAIN, Memory
 from charnn.terminal.charts.chart import Chart, Level, Mark, Series
-from charnn.terminal.console import output_console
 from charnn.terminal.safe import one_line
 
 
-def print_memory(memory: Memory, heading: str, console: Console | None = None) -> None:
-    console = console or output_console()
-    console.print(Text(one_line(heading), style="bold"))
-    console.print(memory_chart(memory))
-    console.print()
-    console.print(_table(memory))
-    console.print()
-    console.print(verdict(memory))
+@dataclass(frozen=True)
+class MemoryReport:
+    """A rich renderable: chart, table and verdict under a heading."""
+
+    memory: Memory
+    heading: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(one_line(self.heading, options.encoding), "bold")
+        yield memory_chart(self.memory)
+        yield Text()
+        yield _table(self.memory)
+        yield Text()
+        yield Text(verdict(self.memory))
 
 
 def memory_chart(memory: Memory) -> Chart:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -16,8 +17,7 @@ from charnn.insight.neurons import Finding, Gates, Neurons, Unit
 from charnn.insight.properties import LAST_CHARACTER
 from charnn.insight.reading import Ids
 from charnn.terminal.charts.chart import Chart, Series
-from charnn.terminal.console import output_console
-from charnn.terminal.painting import Scale, characters, has_color, paint
+from charnn.terminal.painting import Legend, PaintedText, Scale, characters
 from charnn.terminal.safe import escape, one_line
 from charnn.text.vocabulary import Vocabulary
 
@@ -40,80 +40,92 @@ ACTIVATION = Scale(
 LAYERS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 
 
-def print_findings(neurons: Neurons, heading: str, console: Console | None = None) -> None:
-    """For every property the units that tell it best, with the correlation that chance reaches."""
-    console = console or output_console()
-    console.print(Text(one_line(heading), style="bold"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    others = max(0, min(6, (console.width - 46) // 17))
-    for name in ("property", "unit", "r", "chance", *(["next best"] if others else [])):
-        table.add_column(name, justify="right" if name in ("r", "chance") else "left", no_wrap=True)
-    for name in neurons.properties.names:
-        found = neurons.best(name, 1 + others)
-        shown = Text(one_line(name), style="dim" if name in LAST_CHARACTER else "")
+@dataclass(frozen=True)
+class Findings:
+    """A rich renderable: for every property the units that tell it best, with the correlation that chance reaches."""
+
+    neurons: Neurons
+    heading: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(one_line(self.heading, options.encoding), "bold")
+        others = max(0, min(6, (options.max_width - 46) // 17))
+        table = _table("property", "unit", "r", "chance", *(["next best"] if others else []), no_wrap=True)
+        for name in self.neurons.properties.names:
+            shown = Text(one_line(name, options.encoding), "dim" if name in LAST_CHARACTER else "")
+            table.add_row(shown, *self._cells(name, others))
+        yield table
+
+    def _cells(self, name: str, others: int) -> list[str]:
+        found = self.neurons.best(name, 1 + others)
         if not found:
-            chance = float(neurons.chance[neurons.properties.names.index(name)])
-            table.add_row(shown, "none", "", f"{chance:.2f}")
-            continue
-        rest = ["  ".join(f"{one.unit} ({one.r:+.2f})" for one in found[1:])] if others else []
-        table.add_row(shown, str(found[0].unit), f"{found[0].r:+.2f}", f"{found[0].chance:.2f}", *rest)
-    console.print(table)
+            chance = float(self.neurons.chance[self.neurons.properties.names.index(name)])
+            return ["none", "", f"{chance:.2f}"]
+        best, *rest = found
+        cells = [str(best.unit), f"{best.r:+.2f}", f"{best.chance:.2f}"]
+        return [*cells, "  ".join(f"{one.unit} ({one.r:+.2f})" for one in rest)] if others else cells
 
 
-def print_ranked(findings: Sequence[Finding], console: Console | None = None) -> None:
-    """Single units, each with the property it tells best."""
-    console = console or output_console()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("unit", "best property", "r", "chance"):
-        table.add_column(name, justify="right" if name in ("r", "chance") else "left")
-    for one in findings:
-        table.add_row(str(one.unit), Text(one_line(one.property)), f"{one.r:+.2f}", f"{one.chance:.2f}")
-    console.print(table)
+@dataclass(frozen=True)
+class Ranking:
+    """A rich renderable: single units, each with the property it tells best."""
+
+    findings: Sequence[Finding]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = _table("unit", "best property", "r", "chance")
+        for one in self.findings:
+            name = Text(one_line(one.property, options.encoding))
+            table.add_row(str(one.unit), name, f"{one.r:+.2f}", f"{one.chance:.2f}")
+        yield table
 
 
-def print_unit(
-    unit: Unit,
-    vocabulary: Vocabulary,
-    ids: Ids,
-    values: npt.NDArray[np.float32],
-    largest: float,
-    console: Console | None = None,
-) -> None:
-    """A passage (n,) coloured by the unit's value after each character."""
-    console = console or output_console()
-    title = f"unit {unit}, shares of {largest:.2f}:"
-    console.print(ACTIVATION.legend(title, has_color(console)))
-    cells = characters(vocabulary, ids, values / largest)
-    for row in paint(cells, ACTIVATION, console):
-        console.print(row, soft_wrap=True)
+@dataclass(frozen=True)
+class Passage:
+    """A rich renderable: text coloured by one unit's value after each character."""
+
+    unit: Unit
+    vocabulary: Vocabulary
+    ids: Ids  # (n,)
+    values: npt.NDArray[np.float32]  # (n,)
+    largest: float
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Legend(f"unit {self.unit}, shares of {self.largest:.2f}:", ACTIVATION)
+        yield PaintedText(characters(self.vocabulary, self.ids, self.values / self.largest), ACTIVATION)
 
 
-def print_gates(gates: Gates, console: Console | None = None) -> None:
-    """How much of the time gates are nearly shut or nearly open, by layer: means over the units."""
-    console = console or output_console()
-    if not gates.names:
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("layer", justify="right")
-    for name in gates.names:
-        for heading in (f"{name} < 0.1", f"{name} > 0.9"):
-            table.add_column(heading, justify="right")
-    for layer, (lefts, rights) in enumerate(zip(gates.left, gates.right, strict=True)):
-        both = (f"{side.mean():.1%}" for pair in zip(lefts, rights, strict=True) for side in pair)
-        table.add_row(f"{layer}", *both)
-    console.print(table)
+@dataclass(frozen=True)
+class GateTable:
+    """A rich renderable: how much of the time gates are nearly shut or open, by layer: means over the units."""
+
+    gates: Gates
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = _table("layer", *(f"{name} {side}" for name in self.gates.names for side in ("< 0.1", "> 0.9")))
+        for layer, (lefts, rights) in enumerate(zip(self.gates.left, self.gates.right, strict=True)):
+            both = (f"{side.mean():.1%}" for pair in zip(lefts, rights, strict=True) for side in pair)
+            table.add_row(f"{layer}", *both)
+        yield table
 
 
-def print_gate_charts(gates: Gates, console: Console | None = None) -> None:
-    """One picture a gate: every unit by the share of the time it is nearly open and nearly shut."""
-    console = console or output_console()
+def gate_charts(gates: Gates) -> Iterator[Chart]:
+    """A chart for each gate: every unit by the share of the time it is nearly open and nearly shut."""
     for index, name in enumerate(gates.names):
         series = [
             Series(f"layer {n}", gates.right[n, index].tolist(), gates.left[n, index].tolist(), LAYERS[n % 6], "dots")
             for n in range(len(gates.left))
         ]
         title, label = f"gate {name}: share of the time below 0.1", "share of the time above 0.9"
-        console.print(Chart(series=series, title=title, x_label=label, height=14))
+        yield Chart(series=series, title=title, x_label=label, height=14)
+
+
+def _table(*headings: str, no_wrap: bool = False) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        left = heading in ("property", "unit", "best property", "next best")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=no_wrap)
+    return table
 
 
 HEAD = """<!DOCTYPE html>

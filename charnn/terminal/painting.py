@@ -6,12 +6,12 @@ Colours are backgrounds with a letter colour of their own, so that they can be r
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from charnn.network.cells import Array
@@ -20,6 +20,9 @@ from charnn.text.vocabulary import Vocabulary
 
 Painted = tuple[str, float]
 """A character, and the value that colours it."""
+
+Row = list[tuple[str, int]]
+"""What stands for each character, and the step of its value."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,6 @@ class Scale:
 
     def step(self, value: float) -> int:
         return bisect_right(self.limits, value)
-
-    def legend(self, title: str, colored: bool) -> Text:
-        """One line that names the steps."""
-        text = Text().append(f"{title}  ", "dim")
-        for style, mark, name in zip(self.styles, self.marks, self.names, strict=True):
-            shown = f" {name} " if colored else f"{mark if mark.strip() else 'blank'}: {name} "
-            text.append(shown, style if colored else "")
-        return text
 
 
 def has_color(console: Console) -> bool:
@@ -61,42 +56,75 @@ def characters(vocabulary: Vocabulary, ids: Array, values: Array) -> list[Painte
     return [(bytes(ids[a:b].tolist()).decode(errors="replace"), float(values[a:b].sum())) for a, b in spans]
 
 
-def paint(text: Iterable[Painted], scale: Scale, console: Console, gutter: str = "") -> Iterator[Text]:
-    """Rows no wider than the console; each begins with room for the ``gutter``, the first with the gutter itself."""
-    width = max(8, console.width - cell_len(gutter))
-    row: list[tuple[str, int]] = []
-    used = 0
-    for character, value in text:
-        shown = _visible(character, console)
-        if used + cell_len(shown) > width and row:
-            yield from _finish(row, scale, console, gutter)
-            row, used, gutter = [], 0, " " * len(gutter)
-        row.append((shown, scale.step(value)))
-        used += cell_len(shown)
-        if character == "\n":
-            yield from _finish(row, scale, console, gutter)
-            row, used, gutter = [], 0, " " * len(gutter)
-    if row:
-        yield from _finish(row, scale, console, gutter)
+@dataclass(frozen=True)
+class Legend:
+    """A rich renderable: one line that names the steps of a scale."""
 
+    title: str
+    scale: Scale
 
-def _finish(row: Sequence[tuple[str, int]], scale: Scale, console: Console, gutter: str) -> Iterator[Text]:
-    text = Text(no_wrap=True, overflow="ignore").append(gutter, "dim")
-    if has_color(console):
-        for shown, step in row:
-            text.append(shown, scale.styles[step] or ("dim" if shown in _LINE_ENDS else ""))
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        colored = has_color(console)
+        text = Text().append(f"{self.title}  ", "dim")
+        for style, mark, name in zip(self.scale.styles, self.scale.marks, self.scale.names, strict=True):
+            shown = f" {name} " if colored else f"{mark if mark.strip() else 'blank'}: {name} "
+            text.append(shown, style if colored else "")
         yield text
-        return
-    yield text.append("".join(shown for shown, _ in row))
-    marks = "".join(scale.marks[step] * cell_len(shown) for shown, step in row).rstrip()
-    if marks:
-        yield Text(" " * len(gutter) + marks, no_wrap=True, overflow="ignore")
+
+
+@dataclass(frozen=True)
+class PaintedText:
+    """A rich renderable: rows no wider than the console; each begins with room for the ``gutter``, the first with the
+    gutter itself."""
+
+    characters: Iterable[Painted]
+    scale: Scale
+    gutter: str = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        draw = self._colored if has_color(console) else self._marked
+        gutter = self.gutter
+        for row in self._rows(max(8, options.max_width - cell_len(gutter)), options):
+            yield from draw(row, gutter)
+            gutter = " " * len(gutter)
+
+    def _rows(self, width: int, options: ConsoleOptions) -> Iterator[Row]:
+        row: Row = []
+        used = 0
+        for character, value in self.characters:
+            shown = _visible(character, options)
+            if row and used + cell_len(shown) > width:
+                yield row
+                row, used = [], 0
+            row.append((shown, self.scale.step(value)))
+            used += cell_len(shown)
+            if character == "\n":
+                yield row
+                row, used = [], 0
+        if row:
+            yield row
+
+    def _colored(self, row: Row, gutter: str) -> Iterator[Text]:
+        text = _line(gutter)
+        for shown, step in row:
+            text.append(shown, self.scale.styles[step] or ("dim" if shown in _LINE_ENDS else ""))
+        yield text
+
+    def _marked(self, row: Row, gutter: str) -> Iterator[Text]:
+        yield _line(gutter).append("".join(shown for shown, _ in row))
+        marks = "".join(self.scale.marks[step] * cell_len(shown) for shown, step in row).rstrip()
+        if marks:
+            yield _line(" " * len(gutter)).append(marks)
+
+
+def _line(gutter: str) -> Text:
+    return Text(no_wrap=True, overflow="ignore").append(gutter, "dim")
 
 
 _LINE_ENDS = ("↵", "\\n")
 
 
-def _visible(character: str, console: Console) -> str:
+def _visible(character: str, options: ConsoleOptions) -> str:
     if character == "\n":
-        return _LINE_ENDS[console.options.ascii_only]
-    return one_line(character, console.encoding)
+        return _LINE_ENDS[options.ascii_only]
+    return one_line(character, options.encoding)

@@ -1,18 +1,18 @@
-"""Scored lines and their tally enter; the text coloured by surprise, tables and examples leave, on standard output."""
+"""Scored lines and their tally enter; the text coloured by surprise, tables and examples leave."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from charnn.insight.kinds import KINDS
 from charnn.insight.score import Line, Tally
-from charnn.terminal.console import output_console
-from charnn.terminal.painting import Scale, characters, has_color, paint
+from charnn.terminal.painting import Legend, PaintedText, Scale, characters
 from charnn.terminal.safe import one_line
 from charnn.text.vocabulary import Vocabulary
 
@@ -46,45 +46,56 @@ PLACES = 2
 """Places in a line for which the alternatives are shown."""
 
 
+@dataclass(frozen=True)
 class TextView:
-    """The text coloured by surprise, as it comes."""
+    """The text coloured by surprise, or by how far the model is ahead of the other run: line by line, as it comes."""
 
-    def __init__(self, vocabulary: Vocabulary, lead: bool = False, console: Console | None = None):
-        self.vocabulary, self.lead, self.console = vocabulary, lead, console or output_console()
-        self.scale = LEAD if lead else SURPRISE
+    vocabulary: Vocabulary
+    lead: bool = False
 
-    def legend(self) -> None:
-        title = "against the other run, nats:" if self.lead else "surprise in nats:"
-        self.console.print(self.scale.legend(title, has_color(self.console)))
+    @property
+    def scale(self) -> Scale:
+        return LEAD if self.lead else SURPRISE
 
-    def show(self, line: Line) -> None:
+    @property
+    def legend(self) -> Legend:
+        return Legend("against the other run, nats:" if self.lead else "surprise in nats:", self.scale)
+
+    def line(self, line: Line) -> PaintedText:
         """One line with its number."""
         nats = line.scored.nats
         values = nats[:, 1] - nats[:, 0] if self.lead else nats[:, 0]
-        cells = characters(self.vocabulary, line.scored.ids, values)
-        for row in paint(cells, self.scale, self.console, f"{line.number:>6} "):
-            self.console.print(row, soft_wrap=True)
+        return PaintedText(characters(self.vocabulary, line.scored.ids, values), self.scale, f"{line.number:>6} ")
 
 
-def print_summary(tally: Tally, heading: str, console: Console | None = None) -> None:
-    """Totals, and the loss by kind of character with the other judges beside it."""
-    console = console or output_console()
-    totals = tally.totals()
-    console.print(Text(one_line(heading), style="bold"))
-    console.print(
-        f"{tally.characters:,} characters, {totals['nats_per_character']:.3f} nats per character "
-        f"({totals['bits_per_character']:.3f} bits), perplexity {totals['perplexity']:.2f}\n"
-    )
-    table = Table(box=None, pad_edge=False)
-    table.add_column("kind")
-    names = [NAMES.get(name, name) for name in tally.names]
-    for name in ("share", *names, *(f"vs {name}" for name in names[1:])):
-        table.add_column(name, justify="right")
-    for row in tally.by_kind():
-        table.add_row(row["kind"], *_figures(row["characters"] / tally.characters, [row[n] for n in tally.names]))
-    means = [tally.mean(judge) for judge in range(len(tally.names))]
-    table.add_row("all", *_figures(1.0, means), style="bold")
-    console.print(table)
+@dataclass(frozen=True)
+class ScoreSummary:
+    """A rich renderable: totals, and the loss by kind of character with the other judges beside it."""
+
+    tally: Tally
+    heading: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        totals = self.tally.totals()
+        yield Text(one_line(self.heading, options.encoding), "bold")
+        yield Text(
+            f"{self.tally.characters:,} characters, {totals['nats_per_character']:.3f} nats per character "
+            f"({totals['bits_per_character']:.3f} bits), perplexity {totals['perplexity']:.2f}\n"
+        )
+        yield self._kinds()
+
+    def _kinds(self) -> Table:
+        tally = self.tally
+        names = [NAMES.get(name, name) for name in tally.names]
+        table = Table(box=None, pad_edge=False)
+        table.add_column("kind")
+        for name in ("share", *names, *(f"vs {name}" for name in names[1:])):
+            table.add_column(name, justify="right")
+        for row in tally.by_kind():
+            table.add_row(row["kind"], *_figures(row["characters"] / tally.characters, [row[n] for n in tally.names]))
+        means = [tally.mean(judge) for judge in range(len(tally.names))]
+        table.add_row("all", *_figures(1.0, means), style="bold")
+        return table
 
 
 def _figures(share: float, nats: Sequence[float]) -> Iterator[str]:
@@ -93,24 +104,27 @@ def _figures(share: float, nats: Sequence[float]) -> Iterator[str]:
     yield from (f"{nats[0] - other:+.3f}" for other in nats[1:])
 
 
-def print_lines(
-    title: str, ranked: Iterable[Line], vocabulary: Vocabulary, lead: bool = False, console: Console | None = None
-) -> None:
-    """Lines worth looking at, each with its figure, its colours, and what was expected at its oddest places."""
-    console = console or output_console()
-    view = TextView(vocabulary, lead, console)
-    shown = False
-    for line in ranked:
-        if not shown:
-            console.print()
-            console.print(Text(title, style="bold"))
-            view.legend()
-            shown = True
-        figure = f"{line.lead:+.1f} nats" if lead else f"{line.surprise:.2f} nats per character"
-        console.print(Text(f"line {line.number}: {figure}", style="dim"))
-        view.show(line)
-        for place in _oddest(line):
-            console.print(_expected(line, place, vocabulary, console), soft_wrap=True)
+@dataclass(frozen=True)
+class RankedLines:
+    """A rich renderable: lines worth looking at, each with its figure, its colours, and what was expected at its oddest
+    places; nothing where there are none."""
+
+    title: str
+    lines: Sequence[Line]
+    view: TextView
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self.lines:
+            return
+        yield Text()
+        yield Text(self.title, "bold")
+        yield self.view.legend
+        for line in self.lines:
+            figure = f"{line.lead:+.1f} nats" if self.view.lead else f"{line.surprise:.2f} nats per character"
+            yield Text(f"line {line.number}: {figure}", "dim")
+            yield self.view.line(line)
+            for place in _oddest(line):
+                yield _expected(line, place, self.view.vocabulary, options.encoding)
 
 
 def _oddest(line: Line) -> list[int]:
@@ -119,42 +133,48 @@ def _oddest(line: Line) -> list[int]:
     return sorted(np.argsort(-line.scored.nats[:, 0], kind="stable")[:PLACES].tolist())
 
 
-def _expected(line: Line, place: int, vocabulary: Vocabulary, console: Console) -> Text:
+def _expected(line: Line, place: int, vocabulary: Vocabulary, encoding: str) -> Text:
     """One place: the character, its surprise, and what the model held likelier."""
+    nats = line.scored.nats[place, 0]
+    character = _quoted(vocabulary, int(line.scored.ids[place]), encoding)
+    text = Text(no_wrap=True, overflow="ignore").append(f"       column {line.column + place}: ", "dim")
+    text.append(f"{character} {nats:.1f} nats ({_percent(np.exp(-nats))}), expected ")
+    return text.append(", ".join(_likely(line, place, vocabulary, encoding)), "dim")
+
+
+def _likely(line: Line, place: int, vocabulary: Vocabulary, encoding: str) -> Iterator[str]:
+    """What the model held likeliest at a place: ``'e' 25%``."""
     scored = line.scored
-    quoted = [_quoted(vocabulary, int(i), console) for i in (scored.ids[place], *scored.expected[place])]
-    likely = ", ".join(f"{q} {_percent(p)}" for q, p in zip(quoted[1:], scored.probabilities[place], strict=True))
-    nats = scored.nats[place, 0]
-    text = Text().append(f"       column {line.column + place}: ", "dim")
-    text.append(f"{quoted[0]} {nats:.1f} nats ({_percent(np.exp(-nats))}), expected ")
-    return text.append(likely, "dim")
+    for token, probability in zip(scored.expected[place], scored.probabilities[place], strict=True):
+        yield f"{_quoted(vocabulary, int(token), encoding)} {_percent(probability)}"
 
 
 def _percent(p: float) -> str:
     return f"{p:.0%}" if p >= 0.1 else f"{p:.1%}" if p >= 0.001 else f"{p:.0e}"
 
 
-def _quoted(vocabulary: Vocabulary, token: int, console: Console) -> str:
-    character = vocabulary.characters[token]
+def _quoted(vocabulary: Vocabulary, token: int, encoding: str) -> str:
     if vocabulary.tokens == "bytes" and token > 127:
         return f"0x{token:02x}"
-    return f"'{one_line(character, console.encoding)}'"
+    return f"'{one_line(vocabulary.characters[token], encoding)}'"
 
 
-def print_place(line: Line, vocabulary: Vocabulary, console: Console | None = None) -> None:
-    """Every character of one line with its surprise and what the model held likeliest there."""
-    console = console or output_console()
-    scored = line.scored
-    table = Table(box=None, pad_edge=False)
-    for name, justify in (("column", "right"), ("", "left"), ("nats", "right"), ("kind", "left"), ("expected", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for place in range(len(scored)):
-        likely = (
-            f"{_quoted(vocabulary, int(i), console)} {_percent(p)}"
-            for i, p in zip(scored.expected[place], scored.probabilities[place], strict=True)
-        )
-        nats = float(scored.nats[place, 0])
-        shown = Text(_quoted(vocabulary, int(scored.ids[place]), console), SURPRISE.styles[SURPRISE.step(nats)])
-        kind = KINDS[scored.kinds[place]]
-        table.add_row(f"{line.column + place}", shown, f"{nats:.2f}", kind, Text("  ".join(likely)))
-    console.print(table)
+@dataclass(frozen=True)
+class LineTable:
+    """A rich renderable: every character of one line with its surprise and what the model held likeliest there."""
+
+    line: Line
+    vocabulary: Vocabulary
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        line, scored = self.line, self.line.scored
+        table = Table(box=None, pad_edge=False)
+        for name in ("column", "", "nats", "kind", "expected"):
+            table.add_column(name, justify="right" if name in ("column", "nats") else "left")
+        for place in range(len(scored)):
+            nats = float(scored.nats[place, 0])
+            style = SURPRISE.styles[SURPRISE.step(nats)]
+            character = Text(_quoted(self.vocabulary, int(scored.ids[place]), options.encoding), style)
+            likely = Text("  ".join(_likely(line, place, self.vocabulary, options.encoding)))
+            table.add_row(f"{line.column + place}", character, f"{nats:.2f}", KINDS[scored.kinds[place]], likely)
+        yield table
