@@ -92,8 +92,8 @@ def all_pages() -> list[Page]:
 
 
 def charnn_calls(line: str) -> list[list[str]]:
-    """The words after each charnn of a shell line, up to ``&&``, ``|``, ``>``, a comment or the end of ``"$(...)"``."""
-    calls = re.findall(r"""(?:^|&& |\$\()(?:\S*/)?charnn (.*?)(?=$| && | [|>] |\)"| +#)""", line)
+    """What follows each charnn of a line, up to ``&&``, ``|``, ``<``, ``>``, a comment or the end of ``"$(...)"``."""
+    calls = re.findall(r"""(?:^|&& |\$\()(?:\S*/)?charnn (.*?)(?=$| && | [|<>] |\)"| +#)""", line)
     return [shlex.split(call) for call in calls]
 
 

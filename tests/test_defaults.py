@@ -20,6 +20,7 @@ from charnn.insight import compare
 CALLS: dict[str, list[Callable[..., Any]]] = {
     "train": [charnn.train],
     "sample": [charnn.load, charnn.Run.sample, charnn.Sampling],
+    "write": [charnn.load, charnn.Run.session, charnn.Sampling],
     "score": [charnn.load, charnn.Run.score, charnn.Run.score_test, charnn.Run.memory],
     "neurons": [charnn.load, charnn.Run.neurons],
     "gradients": [charnn.load, charnn.Run.gradients],

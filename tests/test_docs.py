@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import io
 import json
 import math
 import re
@@ -68,8 +69,9 @@ def flags_in(words: str) -> list[str]:
 
 @every_page
 def test_the_commands_and_examples_of_a_page_run_in_the_order_they_are_read(
-    page: Page, checkout: Path, capfd: pytest.CaptureFixture[str]
+    page: Page, checkout: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"A line of mine.\n")))
     for block in page.blocks:
         if block.language == "sh":
             for words in (words for line in block.text.splitlines() for words in charnn_calls(line)):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from terminals import Terminal
 
 from charnn.cli.signals import StopSignals
 
@@ -20,58 +15,26 @@ TEXT = "she sells sea shells by the sea shore; the shells she sells are sea shel
 HIDE, SHOW, ENTER, LEAVE = b"\x1b[?25l", b"\x1b[?25h", b"\x1b[?1049h", b"\x1b[?1049l"
 
 
-class Terminal:
+def training(folder: Path, *arguments: str) -> Terminal:
     """``charnn train`` on a pseudo-terminal."""
+    (folder / "text.txt").write_text(TEXT)
+    small = ["--hidden", "8", "--layers", "1", "--batch-size", "4", "--seq-length", "16"]
+    return Terminal(folder, "train", "text.txt", *small, *arguments)
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        (folder / "text.txt").write_text(TEXT)
-        self.ours, theirs = pty.openpty()
-        self.written = b""
-        command = [sys.executable, "-m", "charnn", "train", "text.txt", "--hidden", "8", "--layers", "1"]
-        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(Path(__file__).parent.parent)}
-        self.process = subprocess.Popen(
-            [*command, "--batch-size", "4", "--seq-length", "16", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
-        os.close(theirs)
 
-    def read_until(self, words: bytes) -> None:
-        """Wait for ``words``, or for the end where they are empty."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not (words and words in self.written):
-            if select.select([self.ours], [], [], 0.1)[0]:
-                try:
-                    self.written += os.read(self.ours, 65536)
-                except OSError:  # the other side is closed
-                    break
-            elif self.process.poll() is not None:
-                break
-        assert words in self.written
-
-    def end(self) -> int:
-        self.read_until(b"")
-        os.close(self.ours)
-        return self.process.wait(10)
-
-    def restored(self) -> bool:
-        return self.written.rindex(LEAVE) > self.written.rindex(ENTER) and self.written.rindex(
-            SHOW
-        ) > self.written.rindex(HIDE)
+def restored(terminal: Terminal) -> bool:
+    written = terminal.written
+    return written.rindex(LEAVE) > written.rindex(ENTER) and written.rindex(SHOW) > written.rindex(HIDE)
 
 
 @pytest.mark.races
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_restores_the_terminal(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    terminal = Terminal(tmp_path, "--steps", "1000000")
+    terminal = training(tmp_path, "--steps", "1000000")
     terminal.read_until(b"of 1,000,000")
     terminal.process.send_signal(number)
     assert terminal.end() == code
-    assert terminal.restored() and b"resume: charnn train --resume" in terminal.written
+    assert restored(terminal) and b"resume: charnn train --resume" in terminal.written
 
 
 @pytest.fixture
@@ -102,6 +65,6 @@ def test_suspending_gives_the_terminal_back_for_a_while(told: tuple[StopSignals,
 
 
 def test_divergence_restores_the_terminal(tmp_path: Path) -> None:
-    terminal = Terminal(tmp_path, "--steps", "1000000", "--lr", "1000", "--clip", "0", "--optimizer", "sgd")
+    terminal = training(tmp_path, "--steps", "1000000", "--lr", "1000", "--clip", "0", "--optimizer", "sgd")
     assert terminal.end() == 5
-    assert terminal.restored() and b"diverged" in terminal.written
+    assert restored(terminal) and b"diverged" in terminal.written

@@ -29,6 +29,7 @@ LONGEST_LINE = 1000
 COMMANDS = {
     "train": "Train a network on a text.",
     "sample": "Generate text from a trained network.",
+    "write": "Write together with a trained network, line by line.",
     "inspect": "Loss curves and facts of runs.",
     "runs": "A table of the runs under runs/.",
     "score": "How well a model predicts a text, character by character.",

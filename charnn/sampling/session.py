@@ -89,6 +89,11 @@ class Session:
     def text(self) -> str:
         return self.vocabulary.decode(self.ids)
 
+    @property
+    def at_line_start(self) -> bool:
+        """Whether the next character begins a line, as the first of a text does."""
+        return self.state.before is None or self._ends_a_line(self.state)
+
     def read(self, text: str) -> None:
         """Add ``text``. Raises UnknownCharacters, and then nothing has changed."""
         state = self._after(self.state, self.vocabulary.encode(text))
@@ -103,7 +108,7 @@ class Session:
         """
         settings = dataclasses.replace(self.settings, **changes)
         led = self._after(self.state, self.vocabulary.encode(lead))
-        begun = led.last != self.vocabulary.start
+        begun = not self._ends_a_line(led)
         ending = Ending(self.vocabulary.decoder(), settings.length, settings.stop, line, begun)
         self._writer = self._draw(led, settings, ending)
         return self._writer
@@ -127,6 +132,9 @@ class Session:
     def _break_off(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+    def _ends_a_line(self, state: State) -> bool:
+        return self.vocabulary.characters[state.last] == "\n"
 
     def _turns(self) -> Iterator[State]:
         """The states from that without a text to that of now."""

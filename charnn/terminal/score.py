@@ -136,9 +136,9 @@ def _oddest(line: Line) -> list[int]:
 def _expected(line: Line, place: int, vocabulary: Vocabulary, encoding: str) -> Text:
     """One place: the character, its surprise, and what the model held likelier."""
     nats = line.scored.nats[place, 0]
-    character = _quoted(vocabulary, int(line.scored.ids[place]), encoding)
+    character = quoted(vocabulary, int(line.scored.ids[place]), encoding)
     text = Text(no_wrap=True, overflow="ignore").append(f"       column {line.column + place}: ", "dim")
-    text.append(f"{character} {nats:.1f} nats ({_percent(np.exp(-nats))}), expected ")
+    text.append(f"{character} {nats:.1f} nats ({percent(np.exp(-nats))}), expected ")
     return text.append(", ".join(_likely(line, place, vocabulary, encoding)), "dim")
 
 
@@ -146,14 +146,15 @@ def _likely(line: Line, place: int, vocabulary: Vocabulary, encoding: str) -> It
     """What the model held likeliest at a place: ``'e' 25%``."""
     scored = line.scored
     for token, probability in zip(scored.expected[place], scored.probabilities[place], strict=True):
-        yield f"{_quoted(vocabulary, int(token), encoding)} {_percent(probability)}"
+        yield f"{quoted(vocabulary, int(token), encoding)} {percent(probability)}"
 
 
-def _percent(p: float) -> str:
+def percent(p: float) -> str:
+    """A probability in as few digits as tell it."""
     return f"{p:.0%}" if p >= 0.1 else f"{p:.1%}" if p >= 0.001 else f"{p:.0e}"
 
 
-def _quoted(vocabulary: Vocabulary, token: int, encoding: str) -> str:
+def quoted(vocabulary: Vocabulary, token: int, encoding: str) -> str:
     if vocabulary.tokens == "bytes" and token > 127:
         return f"0x{token:02x}"
     return f"'{one_line(vocabulary.characters[token], encoding)}'"
@@ -174,7 +175,7 @@ class LineTable:
         for place in range(len(scored)):
             nats = float(scored.nats[place, 0])
             style = SURPRISE.styles[SURPRISE.step(nats)]
-            character = Text(_quoted(self.vocabulary, int(scored.ids[place]), options.encoding), style)
+            character = Text(quoted(self.vocabulary, int(scored.ids[place]), options.encoding), style)
             likely = Text("  ".join(_likely(line, place, self.vocabulary, options.encoding)))
             table.add_row(f"{line.column + place}", character, f"{nats:.2f}", KINDS[scored.kinds[place]], likely)
         yield table
