@@ -124,6 +124,13 @@ def test_a_network_from_a_file_stays_as_it_is() -> None:
     assert choose(chosen, MB, 65, pytest.fail, 2).config.model == Config().model
 
 
+def test_as_many_workers_as_train_fastest_are_chosen_where_nobody_says() -> None:
+    assert [fitted(cores=cores).training.workers for cores in (1, 2, 64)] == [1, 2, 4]  # for 32 streams
+    assert fitted(cores=64, workers="auto").training.workers == 4
+    assert fitted(cores=64, workers=3).training.workers == 3
+    assert fitted(cores=64, layers=1, hidden_size=8, embedding_size=0).training.workers == 1
+
+
 def test_the_learning_rate_is_fitted_where_it_was_measured() -> None:
     default = Config().optimization.learning_rate
     assert fitted(budget="5m").optimization.learning_rate != default
@@ -157,8 +164,9 @@ def test_a_budget_of_next_to_nothing_has_a_network_too() -> None:
 
 @pytest.mark.parametrize("name", ["minute", "five-minutes", "hour"])
 def test_the_presets_for_a_time_are_what_its_budget_alone_chooses(name: str) -> None:
-    preset = resolve(read_file(PRESETS / f"{name}.yaml")).config
-    assert fitted(SHAKESPEARE, budget=preset.training.budget) == preset
+    preset = resolve(read_file(PRESETS / f"{name}.yaml"), fixed=True)
+    alone = choose(preset, SHAKESPEARE, 65, pytest.fail, 2).config
+    assert fitted(SHAKESPEARE, budget=alone.training.budget) == alone
 
 
 def test_a_preset_stays_what_it_is_under_a_budget(

@@ -21,7 +21,7 @@ from helpers import TINY, complaint, new_run, write_text
 
 from charnn.config import Setting, flat_settings, resolve
 from charnn.errors import ConfigError, DivergenceError, WorkerError
-from charnn.runs import fitting, opening
+from charnn.runs import opening
 from charnn.runs.fitting import best_size
 from charnn.runs.run import TrainingRun
 from charnn.storage import checkpoint
@@ -81,10 +81,9 @@ def test_shares_cover_all_streams_once_and_differ_by_one_at_most(streams: int, s
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-def test_the_best_size_leaves_every_process_enough_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "cores", lambda: 4)
-    assert [best_size(streams, 10**6) for streams in (1, 8, 16, 31, 32, 1000)] == [1, 1, 2, 3, 4, 4]
-    assert best_size(1000, 5000) == 1
+def test_the_best_size_leaves_every_process_enough_to_do() -> None:
+    assert [best_size(4, streams, 10**6) for streams in (1, 8, 16, 31, 32, 1000)] == [1, 1, 2, 3, 4, 4]
+    assert best_size(4, 1000, 5000) == 1
 
 
 def losses(training: TrainingRun) -> list[float]:

@@ -18,6 +18,7 @@ What each of these is worth was measured: see ``configs/RESULTS.md``.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 
@@ -26,6 +27,7 @@ import numpy as np
 from charnn.config import Resolved, TrainingConfig, check_fitted
 from charnn.errors import CorpusError, Warn
 from charnn.network.cells import find_cell
+from charnn.network.shape import parameter_count, shape_of
 from charnn.text import corpus
 from charnn.text.batches import Batches
 
@@ -72,13 +74,14 @@ TINY = 20_000
 
 FIT = "fitted to the text"
 FIT_LENGTH = "fitted to text and time"
+FIT_CORES = "fitted to the cores"
 """Where such a value came from, as a dry run shows it."""
 
 
 def choose(resolved: Resolved, characters: int, vocabulary: int, notice: Warn, cores: int) -> Resolved:
     """The configuration for a text of so many characters, ``vocabulary`` of them distinct; what nobody chose is fitted.
 
-    Of a ``fixed`` configuration only the validation part and the number of streams are.
+    Of a ``fixed`` configuration only the validation part, the number of streams and that of workers are.
     Raises CorpusError where the text is too short for what was chosen, ConfigError for more workers than streams and
     for samples of a dropout that is 0.
     """
@@ -96,6 +99,8 @@ def choose(resolved: Resolved, characters: int, vocabulary: int, notice: Warn, c
     Batches(np.broadcast_to(np.uint8(0), available), training.batch_size, training.seq_length)
     if not resolved.fixed:
         resolved = _fit_to_length(resolved, available, vocabulary, cores, notice)
+    if resolved.config.training.workers is None:
+        resolved = _choose_workers(resolved, vocabulary, cores)
     check_fitted(resolved.config)
     return resolved
 
@@ -105,17 +110,24 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def best_size(streams: int, parameters: int) -> int:
-    """How many processes train fastest here: one a core, with at least 8 streams each; one alone for tiny networks.
+def best_size(cores: int, streams: int, parameters: int) -> int:
+    """How many processes train fastest: one a core, with at least 8 streams each; one alone for tiny networks.
 
     A rule and not a measurement, so that the same command repeats to the bit.
     """
-    return 1 if parameters < TINY else sharing(cores(), streams)
+    return 1 if parameters < TINY else _sharing(cores, streams)
 
 
-def sharing(cores: int, streams: int) -> int:
-    """How many processes may share so many streams: one a core, with at least 8 streams each."""
+def _sharing(cores: int, streams: int) -> int:
     return max(1, min(cores, streams // 8))
+
+
+def _choose_workers(resolved: Resolved, vocabulary: int, cores: int) -> Resolved:
+    config = resolved.config
+    parameters = parameter_count(shape_of(config.model, vocabulary))
+    workers = best_size(cores, config.training.batch_size, parameters)
+    config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
+    return dataclasses.replace(resolved, config=config, origins={**resolved.origins, "training.workers": FIT_CORES})
 
 
 def _fit_validation(resolved: Resolved, characters: int, notice: Warn) -> Resolved:
@@ -144,7 +156,7 @@ def _fit_to_length(resolved: Resolved, available: int, vocabulary: int, cores: i
     training = resolved.config.training
     read = _characters_read(training, available)
     if training.budget is not None:
-        work = training.budget * (training.workers or sharing(cores, training.batch_size)) * CORE
+        work = training.budget * (training.workers or _sharing(cores, training.batch_size)) * CORE
     else:  # what the network that this is the balance for needs: p = r sqrt(w / w_r) and w = 6 p read
         work = (6 * read * REFERENCE_PARAMETERS) ** 2 / REFERENCE_WORK
     fitted = _fit_network(resolved, work, available, vocabulary)

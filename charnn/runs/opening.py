@@ -17,7 +17,7 @@ from charnn.network.shape import check_model
 from charnn.network.state_dict import load_state_dict, state_dict
 from charnn.runs.arrays import check_arrays
 from charnn.runs.document import CorpusFacts, Document, Past, naming, read_document
-from charnn.runs.fitting import best_size, choose, cores
+from charnn.runs.fitting import choose, cores
 from charnn.runs.run import TrainingRun
 from charnn.runs.snapshot import Snapshot
 from charnn.runs.summary import RUNS
@@ -63,9 +63,6 @@ def create(
         make_folder(path / "checkpoints")
         config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
         run = TrainingRun(path, config, vocabulary, facts, None, lock)
-        if config.training.workers is None:
-            workers = best_size(config.training.batch_size, run.model.size)
-            run.config = dataclasses.replace(config, training=dataclasses.replace(config.training, workers=workers))
         run.model.initialise(config.training.seed, config.model.forget_bias, config.model.chrono)
         if initial is not None:
             _start_from(run, initial)
