@@ -118,7 +118,7 @@ def encode(
     the text is no longer what the survey saw, StorageError when `path` cannot be written.
     """
     digest, kind = hashlib.sha256(), np.dtype(id_type).newbyteorder("<")
-    blocks = _id_blocks(code_points(sources, progress, stop), encode_block, kind, length)
+    blocks = _id_blocks(map(encode_block, code_points(sources, progress, stop)), kind, length)
     write_blocks_atomically(path, chain([_header(kind, length)], _hashed(blocks, digest)))
     return f"sha256:{digest.hexdigest()}"
 
@@ -132,25 +132,22 @@ def fingerprint_of(
 ) -> str:
     """What `encode` would return for a text of so many characters, without writing anything. Raises CorpusError."""
     digest, kind = hashlib.sha256(), np.dtype(id_type).newbyteorder("<")
-    for block in _id_blocks(code_points(sources, stop=stop), encode_block, kind, length):
+    for block in _id_blocks(map(encode_block, code_points(sources, stop=stop)), kind, length):
         digest.update(block)
     return f"sha256:{digest.hexdigest()}"
 
 
-def _id_blocks(
-    texts: Iterable[Codes], encode_block: Callable[[Codes], Ids], id_type: np.dtype[Any], length: int
-) -> Iterator[bytes]:
-    """The ids of a text as they lie on disk. Raises CorpusError unless there are as many as the survey saw."""
+def _id_blocks(blocks: Iterable[Ids], id_type: np.dtype[Any], length: int) -> Iterator[bytes]:
+    """Ids as they lie on disk. Raises CorpusError unless there are as many as the survey saw, of known characters."""
     done = 0
-    for codes in texts:
-        done += codes.size
-        if done > length:
-            raise _changed(f"it had {length:,} characters and now has more")
-        try:
-            ids = encode_block(codes)
-        except UnknownCharacters as error:
-            raise _changed(error.message) from error
-        yield ids.astype(id_type).tobytes()
+    try:
+        for ids in blocks:
+            done += ids.size
+            if done > length:
+                raise _changed(f"it had {length:,} characters and now has more")
+            yield ids.astype(id_type).tobytes()
+    except UnknownCharacters as error:
+        raise _changed(error.message) from error
     if done < length:
         raise _changed(f"it had {length:,} characters and now has {done:,}")
 
