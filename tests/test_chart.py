@@ -15,9 +15,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 
-from charnn.terminal.charts.axes import Axis, ceiling, number
+from charnn.terminal.charts.axes import Axis
 from charnn.terminal.charts.canvas import Canvas, Pen
-from charnn.terminal.charts.chart import Chart, Level, Mark, Series, sparkline
+from charnn.terminal.charts.chart import Chart, Level, Mark, Series
+from charnn.terminal.charts.labels import number
+from charnn.terminal.charts.sparkline import sparkline
+from charnn.terminal.charts.spec import ceiling
 
 WIDTHS = [40, 60, 80, 120, 240]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from charnn.config import flat_settings, resolve
 from charnn.runs.opening import create, resume
 from charnn.runs.run import TrainingRun
-from charnn.terminal.charts.axes import number
+from charnn.terminal.charts.labels import number
 from charnn.terminal.console import PlainConsole, can_redraw, locale_is_utf8
 from charnn.terminal.safe import one_line
 from charnn.terminal.training import display as drawn

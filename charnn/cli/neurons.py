@@ -134,7 +134,7 @@ def write_units(
     """The named units, or for every property its best one, on a page of their own. Raises StorageError."""
     from charnn.insight.neurons import activations
     from charnn.storage.disk import write_output
-    from charnn.terminal.neurons import page
+    from charnn.terminal.neurons_page import page
 
     captions = {unit: f"unit {unit}" for unit in units}
     if not units:

@@ -18,8 +18,8 @@ from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning import advice
 from charnn.runs.summary import RunReport
 from charnn.terminal import words
-from charnn.terminal.charts.axes import Format
 from charnn.terminal.charts.chart import Chart, Level, Mark, Series
+from charnn.terminal.charts.labels import Format
 from charnn.terminal.runs import RunTable
 from charnn.terminal.safe import one_line
 from charnn.terminal.training.dashboard import BASELINE, TRAINING, UNIFORM, VALIDATION

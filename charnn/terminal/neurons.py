@@ -1,11 +1,9 @@
-"""What units tell, and a text with a unit's values, enter; tables, coloured text and a page leave."""
+"""What units tell, and a text with a unit's values, enter; tables and coloured text leave."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +16,7 @@ from charnn.insight.properties import LAST_CHARACTER
 from charnn.insight.reading import Ids
 from charnn.terminal.charts.chart import Chart, Series
 from charnn.terminal.painting import Legend, PaintedText, Scale, characters
-from charnn.terminal.safe import escape, one_line
+from charnn.terminal.safe import one_line
 from charnn.text.vocabulary import Vocabulary
 
 ACTIVATION = Scale(
@@ -126,49 +124,3 @@ def _table(*headings: str, no_wrap: bool = False) -> Table:
         left = heading in ("property", "unit", "best property", "next best")
         table.add_column(heading, justify="left" if left else "right", no_wrap=no_wrap)
     return table
-
-
-HEAD = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em;
-  color: #222; background: #fff }}
-pre {{ font: 14px/1.6 ui-monospace, monospace; white-space: pre-wrap; border: 1px solid #8884; padding: 1em }}
-@media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #181818 }} }}
-{steps}
-</style></head><body>
-<h1>{title}</h1>
-<p>Each character is coloured by the value of one unit after it was read, from {low} to {high} of the largest value
-that the unit takes.</p>
-"""
-
-
-def page(
-    title: str,
-    vocabulary: Vocabulary,
-    ids: Ids,
-    shown: Sequence[tuple[str, npt.NDArray[np.float32]]],
-) -> str:
-    """One self-contained page: the text (n,) once for each unit, given by its caption and its values (n,) in -1..1."""
-    low, high = (f'<span class="s{step}">{name}</span>' for step, name in ((0, "-1"), (6, "1")))
-    steps = "\n".join(
-        f".s{step} {{ color: {style.split()[0]}; background: {style.split()[2]} }}"
-        for step, style in enumerate(ACTIVATION.styles)
-        if style
-    )
-    parts = [HEAD.format(title=_quoted(title), steps=steps, low=low, high=high)]
-    for caption, values in shown:
-        parts.append(f"<h2>{_quoted(caption)}</h2>\n<pre>{_spans(characters(vocabulary, ids, values))}</pre>\n")
-    return "".join([*parts, "</body></html>\n"])
-
-
-def _spans(cells: Sequence[tuple[str, float]]) -> str:
-    """Neighbours of the same colour share a span."""
-    parts = []
-    for step, group in groupby(cells, key=lambda cell: ACTIVATION.step(cell[1])):
-        text = _quoted("".join(character for character, _ in group))
-        parts.append(f'<span class="s{step}">{text}</span>' if ACTIVATION.styles[step] else text)
-    return "".join(parts)
-
-
-def _quoted(text: str) -> str:
-    return html.escape(escape(text))

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from charnn.runs.summary import RunReport, Summary
 from charnn.terminal import words
-from charnn.terminal.charts.chart import sparkline
+from charnn.terminal.charts.sparkline import sparkline
 from charnn.terminal.safe import one_line
 
 CURVE = 16

@@ -5,23 +5,19 @@ Labels may come from anywhere: they are escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.segment import Segment
 
-from charnn.terminal.charts.axes import ChartSpec, Level, Mark, Series, drawable
 from charnn.terminal.charts.drawing import draw_text
+from charnn.terminal.charts.spec import ChartSpec, Level, Mark, Series
 from charnn.terminal.charts.svg import draw_svg
 
-__all__ = ["Chart", "Level", "Mark", "Series", "sparkline"]
+__all__ = ["Chart", "Level", "Mark", "Series"]
 
 _LEAST_WIDTH = 20
-_BARS = "▁▂▃▄▅▆▇█"
-_ASCII_BARS = "_.-=+*#@"
 
 
 @dataclass(frozen=True)
@@ -55,21 +51,3 @@ class Chart(ChartSpec):
         """The same chart as a vector picture. ``dark`` chooses a background; None leaves it out and takes colours
         that can be read on white and on black."""
         return draw_svg(self, width, height, dark)
-
-
-def sparkline(values: Iterable[float | None], width: int, ascii_only: bool = False) -> str:
-    """The course of some values in one word of at most ``width`` characters; a gap is a space."""
-    bars = _ASCII_BARS if ascii_only else _BARS
-    means = _means(list(values), width)
-    known = [mean for mean in means if mean is not None]
-    low = min(known, default=0.0)
-    span = max(known, default=0.0) - low
-    return "".join(" " if m is None else bars[int((m - low) / span * 7.999) if span else 3] for m in means)
-
-
-def _means(values: list[float | None], width: int) -> list[float | None]:
-    """The mean of the known values in each of at most ``width`` equal parts."""
-    parts = max(1, min(len(values), width))
-    cuts = [part * len(values) // parts for part in range(parts + 1)]
-    known = ([v for v in values[start:end] if v is not None and drawable(v)] for start, end in pairwise(cuts))
-    return [sum(part) / len(part) if part else None for part in known]

@@ -11,11 +11,12 @@ from itertools import pairwise
 
 from rich.cells import cell_len, set_cell_size
 
-from charnn.terminal.charts.axes import Axis, ChartSpec, Format, Frame, Level, Mark, Point, Tick, number
+from charnn.terminal.charts.axes import Axis, Tick
 from charnn.terminal.charts.canvas import Canvas, Pen
+from charnn.terminal.charts.labels import Format, number
+from charnn.terminal.charts.legend import Pieces, crop, pack, with_last
+from charnn.terminal.charts.spec import ChartSpec, Frame, Level, Mark, Point
 from charnn.terminal.safe import one_line
-
-Pieces = list[tuple[str, str]]  # (text, style)
 
 _AXIS = "dim"
 
@@ -28,7 +29,7 @@ def draw_text(spec: ChartSpec, width: int, height: int, encoding: str, colored: 
     lines = sum(series.marker == "line" for series in spec.series)
     letters = encoding == "ascii" or (lines > 1 and not colored)
     for pieces in _Drawing(spec, width, height, encoding, letters).lines():
-        yield _crop(pieces, width)
+        yield crop(pieces, width)
 
 
 @dataclass(frozen=True)
@@ -206,10 +207,10 @@ class _Drawing:
         most = max(1, self.height // 5)
         for kept in range(len(entries), -1, -1):
             left_out: list[Pieces] = [[(f"+{len(entries) - kept} more", _AXIS)]] if kept < len(entries) else []
-            lines = _pack([*entries[:kept], *left_out], self.width)
+            lines = pack([*entries[:kept], *left_out], self.width)
             if len(lines) <= most:
                 break
-        return _with_last(lines, label, self.width, most)
+        return with_last(lines, label, self.width, most)
 
     def names(self) -> Iterator[Pieces]:
         for series, pen in zip(self.spec.series, self.pens, strict=True):
@@ -264,41 +265,3 @@ def _blob(canvas: Canvas, point: Point, pen: Pen) -> None:
     for x in range(left, left + size):
         for y in range(top, top + size):
             canvas.dot(x, y, pen)
-
-
-def _pack(entries: list[Pieces], width: int) -> list[Pieces]:
-    """Entries side by side, as many as fit on a line."""
-    lines: list[Pieces] = []
-    for entry in entries:
-        if lines and _length(lines[-1]) + 3 + _length(entry) <= width:
-            lines[-1] += [("   ", ""), *entry]
-        else:
-            lines.append([*entry])
-    return lines
-
-
-def _with_last(lines: list[Pieces], last: Pieces, width: int, most: int) -> list[Pieces]:
-    """``last`` on the right of the last line, or on one more where that is full and there may be more."""
-    if not last:
-        return lines
-    if not lines or _length(lines[-1]) + 3 + _length(last) > width:
-        if len(lines) >= most:
-            return lines
-        lines.append([])
-    lines[-1] += [(" " * (width - _length(lines[-1]) - _length(last)), ""), *last]
-    return lines
-
-
-def _length(pieces: Pieces) -> int:
-    return sum(cell_len(text) for text, _ in pieces)
-
-
-def _crop(pieces: Pieces, width: int) -> Pieces:
-    """At most ``width`` cells of a line, without blanks at its end."""
-    kept: Pieces = []
-    for text, style in pieces:
-        room = width - _length(kept)
-        kept.append((text if cell_len(text) <= room else set_cell_size(text, room), style))
-    while kept and not kept[-1][0].rstrip(" "):
-        kept.pop()
-    return kept

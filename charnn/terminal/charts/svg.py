@@ -13,7 +13,9 @@ from rich.cells import cell_len
 from rich.errors import StyleSyntaxError
 from rich.style import Style
 
-from charnn.terminal.charts.axes import Axis, ChartSpec, Frame, Level, Point, Series, number
+from charnn.terminal.charts.axes import Axis
+from charnn.terminal.charts.labels import number
+from charnn.terminal.charts.spec import ChartSpec, Frame, Level, Point, Series
 from charnn.terminal.safe import one_line
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
