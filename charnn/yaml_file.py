@@ -15,18 +15,20 @@ import yaml
 from charnn.config import OPTIONS, SECTIONS, Config, Setting, coerce, nearest_option
 from charnn.errors import ConfigError, StorageError, printable
 from charnn.option import nearest
+from charnn.shipped import preset_names
 
 MAX_FILE_SIZE = 64 * 1024
 """A configuration is a page of text; anything larger is a mistake."""
 
 
-def read_file(path: Path) -> dict[str, Setting]:
-    """The settings in a YAML file of the form ``section:`` newline ``  key: value``.
+def read_file(path: Path, name: str = "") -> dict[str, Setting]:
+    """The settings in a YAML file of the form ``section:`` newline ``  key: value``; ``name`` is how it is told.
 
     Scalars are read as text and get their type from the option, so that 1e-3 is a number and ``no`` a word. Raises
     ConfigError naming file, line and key for anything else: aliases, tags, lists, duplicates, other depths.
     """
-    text, shown = _read_text(path), printable(str(path))
+    shown = printable(name or str(path))
+    text = _read_text(path, shown)
     try:
         return _settings(_Walk(yaml.parse(text, yaml.SafeLoader), shown))
     except yaml.reader.ReaderError as error:
@@ -37,11 +39,10 @@ def read_file(path: Path) -> dict[str, Setting]:
         raise ConfigError(f"{shown}:{line}: not valid YAML: {printable(str(error.problem))}") from error
 
 
-def _read_text(path: Path) -> str:
-    shown = printable(str(path))
+def _read_text(path: Path, shown: str) -> str:
     try:
         if not path.is_file():
-            raise ConfigError(f"{shown}: no such configuration file", "the presets are in configs/ of charnn's source")
+            raise ConfigError(f"{shown}: no such configuration file or preset", nearest(path.stem, preset_names()))
         if path.stat().st_size > MAX_FILE_SIZE:
             raise ConfigError(f"{shown}: larger than {MAX_FILE_SIZE // 1024} KB: not a configuration")
         return path.read_bytes().decode("utf-8-sig")
@@ -124,7 +125,7 @@ class _Walk:
         return event
 
     def _out_of_place(self) -> ConfigError:
-        return ConfigError(f"{self.place}: expected sections of simple values", "see configs/ for examples")
+        return ConfigError(f"{self.place}: expected sections of simple values", "for example  model: {layers: 2}")
 
 
 def to_yaml(config: Config) -> str:

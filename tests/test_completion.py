@@ -38,6 +38,7 @@ def complete(*words: str) -> list[str]:
         (["inspect", "runs/h"], ["runs/hamlet-lstm-1"]),
         (["train", "--resume", "ru"], ["runs/hamlet-lstm-1"]),
         (["train", "--config", "co"], ["configs/small.yaml"]),
+        (["train", "--config", "to"], ["torch-rnn"]),
         (["train", "--cell", "g"], ["gru"]),
         (["train", "--hid"], ["--hidden"]),
         (["train", "--set", "model.la"], ["model.layers="]),

@@ -18,23 +18,24 @@ MAY_IMPORT = {
     "errors": "",
     "defaults": "",
     "system": "",
+    "shipped": "",
     "option": "errors",
     "config": "option errors",
-    "yaml_file": "config option errors",
+    "yaml_file": "config option shipped errors",
     "storage": "errors",
     "baseline": "errors system",
-    "text": "storage errors",
+    "text": "storage shipped errors",
     "network": "config errors",
     "sampling": "text network errors defaults",
     "runs": "text network storage baseline yaml_file config errors",
     "training": "runs text network storage errors system",
-    "insight": "runs text network baseline storage config errors defaults",
+    "insight": "runs text network baseline storage config shipped errors defaults",
     "planning": "training runs text network config errors system",
     "benchmark": "training runs sampling text network config errors system",
     "api": "insight training runs sampling text network config errors defaults",
     "terminal": "benchmark planning insight training runs sampling text network baseline storage config errors",
     "cli": "terminal api benchmark planning insight training runs sampling text network baseline storage config "
-    "yaml_file option errors defaults system",
+    "yaml_file option shipped errors defaults system",
     "__init__": "api training sampling errors",
     "__main__": "cli system",
 }
@@ -50,7 +51,18 @@ HOMES = {
 }
 """Packages with one place; NumPy has its own rule, and any other package has none."""
 
-WITHOUT_NUMPY = {"__init__", "__main__", "errors", "defaults", "system", "option", "config", "yaml_file", "cli"}
+WITHOUT_NUMPY = {
+    "__init__",
+    "__main__",
+    "errors",
+    "defaults",
+    "system",
+    "shipped",
+    "option",
+    "config",
+    "yaml_file",
+    "cli",
+}
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))
 

@@ -13,6 +13,7 @@ import click
 
 from charnn.config import CELL_ALIASES, KEYS, OPTIONS, Setting, cell_names
 from charnn.option import choices_of
+from charnn.shipped import preset_lines, preset_names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,7 +91,7 @@ class ExamplesFirst(click.Command):
 
 
 class GroupedCommand(ExamplesFirst):
-    """A command whose help shows its options under the headings of ``FLAGS``."""
+    """A command whose help shows its options under the headings of ``FLAGS``, and then the presets."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         headings = {flag: heading for heading, flags in FLAGS.items() for flag in flags}
@@ -102,6 +103,8 @@ class GroupedCommand(ExamplesFirst):
         for heading, records in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
+        with formatter.section("Presets"):
+            formatter.write_dl(list(preset_lines().items()))
 
 
 newest_flag = click.option(
@@ -180,9 +183,8 @@ def complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_presets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    """The presets in configs/ for the shell, then any path."""
-    names = sorted(str(path) for path in Path("configs").glob("*.yaml"))
-    return _names_or_files(names, incomplete)
+    """The presets for the shell, by name and those in configs/ by path, then any path."""
+    return _names_or_files([*preset_names(), *sorted(map(str, Path("configs").glob("*.yaml")))], incomplete)
 
 
 def _names_or_files(names: list[str], incomplete: str) -> list[Any]:

@@ -23,6 +23,7 @@ from charnn.cli.showing import train_visibly
 from charnn.cli.signals import Stopped, StopSignals
 from charnn.config import Resolved, Setting, parse_assignment, resolve
 from charnn.errors import ConfigError
+from charnn.shipped import find_preset
 
 if TYPE_CHECKING:
     from charnn.runs.run import TrainingRun
@@ -31,6 +32,7 @@ EPILOG = """\b
 Examples:
   charnn train corpus.txt
   charnn train corpus.txt --cell gru --hidden 256 --budget 10m
+  charnn train corpora/dialogues.txt --config tiny
   charnn train corpus.txt --dry-run
   charnn train --resume runs/corpus-lstm-1 --epochs 40
 """
@@ -40,7 +42,12 @@ Examples:
 @click.argument("corpus", nargs=-1, type=click.Path())
 @click.option("-o", "--out", metavar="RUN", help="Run folder to make.  [default: runs/<corpus>-<cell>-<n>]")
 @click.option(
-    "-c", "--config", "file", metavar="FILE", help="YAML file; flags win over it.", shell_complete=complete_presets
+    "-c",
+    "--config",
+    "file",
+    metavar="FILE|NAME",
+    help="YAML file, or a preset by its name; flags win over it.",
+    shell_complete=complete_presets,
 )
 @set_option
 @click.option("--resume", metavar="RUN", help="Continue a run exactly where it stopped.", shell_complete=complete_runs)
@@ -84,10 +91,12 @@ def command(
     return _train(create, quiet)
 
 
-def _read_file(file: str) -> dict[str, Setting]:
+def _read_file(name: str) -> dict[str, Setting]:
+    """A file, or a preset by its name, which is then told by its place among the others."""
     from charnn.yaml_file import read_file
 
-    return read_file(Path(file))
+    path = find_preset(name)
+    return read_file(path, name if path == Path(name) else f"configs/{path.name}")
 
 
 def _ranks(number: int) -> dict[str, Setting]:

@@ -30,6 +30,7 @@ from charnn.runs import opening
 from charnn.runs.run import TrainingRun
 from charnn.runs.snapshot import load_snapshot
 from charnn.runs.summary import RUNS, RunReport, read_report
+from charnn.shipped import find
 from charnn.storage.checkpoint import list_checkpoints
 from charnn.storage.disk import write_atomically
 from charnn.storage.folder import new_folder
@@ -115,7 +116,7 @@ def begin(
     models = {cell: dataclasses.replace(config.model, cell=cell) for cell in cells}
     hidden = {cell: size_of_contestant(model, size, parameters or COMPARE_PARAMETERS) for cell, model in models.items()}
     texts = {name: str(setting.value) for name, setting in settings.items()}
-    absolute = tuple(str(Path(name).resolve()) for name in corpora)
+    absolute = tuple(str(find(Path(name)).resolve()) for name in corpora)
     folder, lock = new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare", ignore)
     with lock:
         comparison = Comparison(folder, absolute, hidden, texts)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from charnn.errors import ConfigError, CorpusError, printable
+from charnn.shipped import find
 from charnn.storage.disk import open_to_read, storage_errors
 from charnn.text.decoding import HEAD, settle_encoding, text_encoding, undecodable
 from charnn.text.unicode import NORMAL_FORMS, Codes, code_points_of, normalized
@@ -80,6 +81,7 @@ def open_sources(
 ) -> Sources:
     """Find the files behind corpus arguments: files, folders (every regular file below, by path), or "-" for `stdin`.
 
+    What comes with charnn is found from anywhere, as corpora/dialogues.txt.
     Standard input is copied to a nameless file in the folder `work`, so that it can be read twice; that file is gone
     when the sources are closed, or the process dies. Raises CorpusError for a path that holds no text,
     StorageError where the system refuses, ConfigError for arguments and an encoding that make no sense.
@@ -176,14 +178,14 @@ def _texts(sources: Sources, watch: ReadWatch, notice: Callable[[str], None]) ->
 
 def _find(path: Path, notice: Callable[[str], None]) -> list[Source]:
     """The regular file at a path, or all below a folder, sorted by path; nothing whose name begins with a dot."""
-    name = printable(str(path))
+    name, path = printable(str(path)), find(path)
     try:
         with reading(name):
             mode = path.stat().st_mode
     except ValueError:
         raise CorpusError(f"there is no {name}", "a path holds no NUL character") from None
     if stat.S_ISREG(mode):
-        return [_source(path)]
+        return [_source(path, name)]
     if not stat.S_ISDIR(mode):
         raise CorpusError(f"{name} is neither a file nor a folder", "to read from a pipe, use - and standard input")
     files, skipped = _walk(path)
@@ -192,7 +194,7 @@ def _find(path: Path, notice: Callable[[str], None]) -> list[Source]:
         notice(f"{name}: skipped what is no regular file, such as {example} ({len(skipped)} in all)")
     if not files:
         raise CorpusError(f"the folder {name} holds no files to read", "hidden files and linked folders do not count")
-    return [_source(file) for file in sorted(files, key=str)]
+    return [_source(file, printable(str(file))) for file in sorted(files, key=str)]
 
 
 def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -211,8 +213,8 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
     return files, skipped
 
 
-def _source(path: Path) -> Source:
-    with reading(name := printable(str(path))):
+def _source(path: Path, name: str) -> Source:
+    with reading(name):
         return Source(name, path, path.stat().st_size)
 
 
