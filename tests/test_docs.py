@@ -276,7 +276,7 @@ def test_pages_give_the_floor_of_the_harbour_log_as_its_own_page_derives_it() ->
     floor = re.search(r"last 0\.1: (\d\.\d+) nats", (ROOT / "corpora" / "README.md").read_text(encoding="utf-8"))
     assert floor
     for page, words in (
-        (README, r"(0\.\d+), the entropy"),
+        (README, r"(0\.\d+), the floor"),
         (Page(ROOT / "charnn/insight/README.md"), r"below (0\.\d+)"),
     ):
         quoted = re.search(words, page.text)
@@ -288,7 +288,7 @@ def test_pages_give_the_floor_of_the_harbour_log_as_its_own_page_derives_it() ->
 
 
 def printed_words() -> set[str]:
-    """What a screen may say: words of the strings in charnn's source that are no docstrings, and of the course's text."""
+    """What a screen may say: words of the strings in charnn's source that are no docstrings, and of the harbour log."""
     text = (ROOT / "corpora" / "harbour.txt").read_text(encoding="ascii")
     found = {*config.cell_names(), *re.findall(r"[a-z]{3,}", text)}
     for path in (ROOT / "charnn").rglob("*.py"):
