@@ -49,6 +49,12 @@ class Page:
         return found
 
     @cached_property
+    def shell_lines(self) -> list[str]:
+        """The lines of its shell blocks, each with what a backslash continues."""
+        texts = (block.text.replace("\\\n", "") for block in self.blocks if block.language == "sh")
+        return [line for text in texts for line in text.splitlines()]
+
+    @cached_property
     def prose(self) -> str:
         """The page without its fenced blocks."""
         return re.sub(r"^```.*?^```$", "", self.text, flags=re.MULTILINE | re.DOTALL)

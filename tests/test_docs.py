@@ -1,67 +1,28 @@
-"""Pages, help and packaging enter; what they promise is tried out, page by page."""
+"""Pages enter; what they promise is tried out, page by page."""
 
 from __future__ import annotations
 
 import ast
-import importlib
-import importlib.util
 import io
-import json
 import math
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from pages import ROOT, Block, Page, all_pages, charnn_calls, made_small
 
 import charnn
-from charnn import cli, config, errors
-from charnn.cli import COMMANDS, main
-from charnn.cli.options import FLAGS
+from charnn import cli, config
+from charnn.cli import main
 
 PAGES = all_pages()
-README, ROOMS, COMMANDS_PAGE, OPTIONS_PAGE, RUNS_PAGE = (
-    Page(ROOT / name)
-    for name in ("README.md", "charnn/README.md", "charnn/cli/README.md", "configs/README.md", "charnn/runs/README.md")
-)
+README, ROOMS, RUNS = (Page(ROOT / name) for name in ("README.md", "charnn/README.md", "charnn/runs/README.md"))
 every_page = pytest.mark.parametrize("page", PAGES, ids=str)
-OPTION_FLAGS = {config.KEYS[key]: flag for group in FLAGS.values() for flag, key in group.items()}
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that looks like a checkout to somebody who types commands, with short texts for corpora."""
-    (tmp_path / "corpora").mkdir()
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    for name in ("dialogues.txt", "harbour.txt"):
-        text = (ROOT / "corpora" / name).read_text(encoding="ascii")
-        (tmp_path / "corpora" / name).write_text(text[:6000] + "".join(sorted(set(text))) + text[:6000])
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("charnn.planning.dry_run.MEASURE_SECONDS", 0.0)
-    return tmp_path
-
-
-def options_of(command: str) -> list[click.Option]:
-    found = importlib.import_module(f"charnn.cli.{command}").command
-    return [parameter for parameter in found.params if isinstance(parameter, click.Option)]
-
-
-def flags_of(command: str) -> set[str]:
-    return {flag for option in options_of(command) for flag in option.opts} | {"-h", "--help"}
-
-
-def flags_in(words: str) -> list[str]:
-    """The flags among words, without their values."""
-    return re.findall(r"(?<![\w-])--?[a-z][a-z-]*", words)
 
 
 # What a page says can be done, can be done
@@ -125,127 +86,6 @@ def test_a_page_names_only_files_that_exist(page: Page) -> None:
             assert span in made_by_the_reader or (ROOT / span).exists() or "NAME" in span, f"{page}: {span}"
 
 
-# Flags and options
-
-
-@every_page
-def test_a_page_names_only_flags_that_exist(page: Page) -> None:
-    """After a command those of the command; alone, those of any command."""
-    everywhere = {flag for command in COMMANDS for flag in flags_of(command)}
-    for span in page.spans:
-        command = re.match(r"charnn ([a-z]+) ", span)
-        if command and command[1] in COMMANDS:
-            unknown = set(flags_in(span)) - flags_of(command[1])
-        else:
-            unknown = set(flags_in(span)) - everywhere if span.startswith("-") else set()
-        assert not unknown, f"{page}: {span}"
-
-
-@every_page
-def test_a_page_names_only_options_that_exist(page: Page) -> None:
-    sections = "|".join(config.SECTIONS)
-    for span in page.spans:
-        named = re.findall(rf"(?:^|--set )((?:{sections})\.\w+)(?:=\S*)?$", span.removesuffix(".py"))
-        assert set(named) <= set(config.OPTIONS), f"{page}: {span}"
-        key = re.match(r"([a-z_0-9]+): \d\S*$", span)
-        assert key is None or key[1] in config.KEYS, f"{page}: {span}"
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_has_a_section_with_its_flags_and_an_example(command: str) -> None:
-    """The flags of the options of the configuration have a table of their own, and another page that owns it."""
-    section = COMMANDS_PAGE.section(command)
-    assert re.search(rf"^(eval .*)?charnn {command}\b", section, re.MULTILINE)
-    named = {flag for span in re.findall(r"^\| (.*?) \|", section, re.MULTILINE) for flag in flags_in(span)}
-    there = flags_of(command) - {"-h", "--help"}
-    if command == "train":
-        there -= set(OPTION_FLAGS.values())
-    assert named == there
-    assert all(option.help for option in options_of(command))
-
-
-def test_the_first_table_of_commands_has_every_command() -> None:
-    listed = re.findall(r"^\| \[`charnn ([a-z]+)", COMMANDS_PAGE.text, re.MULTILINE)
-    assert listed == list(COMMANDS)
-
-
-@pytest.mark.parametrize("option", config.OPTIONS)
-def test_an_option_has_a_row_with_its_flag_and_its_default(option: str) -> None:
-    flag, default, meaning = OPTIONS_PAGE.rows(r"`([a-z]+\.[a-z_0-9]+)` \|")[option]
-    spec = config.OPTIONS[option]
-    expected = "auto" if spec.metadata.get("auto") else "" if spec.default is None else str(spec.default)
-    if option == "training.budget":
-        expected = f"{config.DEFAULT_BUDGET / 60:g}m"
-    assert flag.strip("`") == OPTION_FLAGS.get(option, "")
-    assert default == expected
-    assert meaning
-
-
-@pytest.mark.parametrize("name", ["", *COMMANDS])
-def test_the_help_of_a_command_begins_with_examples_that_parse(name: str) -> None:
-    result = CliRunner().invoke(main, [*([name] if name else []), "--help"])
-    assert result.exit_code == 0
-    lines = [line.strip() for line in result.output.splitlines() if line.startswith("  ")]
-    examples = [line for line in lines if line.startswith("charnn ")]
-    assert examples
-    assert result.output.index(examples[-1]) < result.output.index("Options:")
-    for line in examples:
-        ((command, *words),) = charnn_calls(line)
-        importlib.import_module(f"charnn.cli.{command}").command.make_context(command, words)
-
-
-# What programs read
-
-
-JSON = {
-    "inspect": "inspect run --json",
-    "sample": "sample run --length 3 --json",
-    "score": "score run --json",
-    "score, memory": "score run --memory --json",
-    "neurons": "neurons run --json",
-    "gradients": "gradients run --steps 8 --positions 2 --json",
-    "compare": "compare corpora/harbour.txt --cell gru --parameters 2000 --steps 4 --quiet --json",
-}
-
-
-@pytest.mark.parametrize("name", JSON)
-def test_the_fields_of_json_stand_in_the_section_of_the_command(
-    name: str, checkout: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.run(made_small(["train", "corpora/harbour.txt", "--out", "run"])) == 0
-    capfd.readouterr()
-    words = JSON[name].split()
-    assert cli.run(words) == 0
-    section = COMMANDS_PAGE.section(words[0])
-    for field in keys_of(json.loads(capfd.readouterr().out)):
-        assert f"`{field}`" in section, f"charnn {words[0]} --json: {field}"
-
-
-def keys_of(document: Any) -> Iterator[str]:
-    """The fields of an object, or of the first of a list of them."""
-    yield from document[0] if isinstance(document, list) else document
-
-
-def test_every_exit_code_of_an_error_has_a_row() -> None:
-    rows = COMMANDS_PAGE.section("Exit codes")
-    codes = {kind.exit_code for kind in vars(errors).values() if hasattr(kind, "exit_code")}
-    assert len(codes) > 5
-    for code in codes:
-        assert re.search(rf"^\| {code} \|", rows, re.MULTILINE), code
-
-
-def test_the_fields_of_a_line_of_metrics_stand_in_the_page_of_runs(checkout: Path) -> None:
-    assert cli.run(made_small(["train", "corpora/harbour.txt", "--out", "run"])) == 0
-    line = json.loads((checkout / "run" / "metrics.jsonl").read_text().splitlines()[0])
-    for field in line:
-        assert f"`{field}`" in RUNS_PAGE.text, field
-
-
-def test_the_names_that_charnn_exports_stand_in_its_page() -> None:
-    for name in set(charnn.__all__) - {"__version__"}:
-        assert f"`charnn.{name}" in ROOMS.section("Python"), name
-
-
 # The first page
 
 
@@ -254,12 +94,8 @@ def test_the_first_page_is_read_in_five_minutes() -> None:
     assert len(README.text.encode()) <= 10_000
 
 
-def shell_lines(page: Page) -> list[str]:
-    return [line for block in page.blocks if block.language == "sh" for line in block.text.splitlines()]
-
-
 def test_setting_up_needs_python_alone_and_stays_in_the_checkout() -> None:
-    lines = [line for line in shell_lines(README) if "pip" in line]
+    lines = [line for line in README.shell_lines if "pip" in line]
     assert len(lines) == 2
     for line in lines:
         tools = [shlex.split(part)[0] for part in line.split("&&")]
@@ -268,7 +104,7 @@ def test_setting_up_needs_python_alone_and_stays_in_the_checkout() -> None:
 
 
 def test_ci_runs_the_test_command_of_the_first_page_as_it_is() -> None:
-    (command,) = [line for line in shell_lines(README) if "pytest" in line]
+    (command,) = [line for line in README.shell_lines if "pytest" in line]
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == command
 
 
@@ -334,7 +170,7 @@ def test_the_pytorch_example_names_the_run_that_the_quick_start_makes() -> None:
     ids = np.broadcast_to(np.uint8(0), training.stop - training.start)
     per_epoch = Batches(ids, settings.training.batch_size, settings.training.seq_length).chunks_per_epoch
     assert settings.training.epochs is not None
-    (example,) = blocks_with(RUNS_PAGE, "import torch")
+    (example,) = blocks_with(RUNS, "import torch")
     assert f"step-{round(per_epoch * settings.training.epochs):08d}.safetensors" in example.text
     network = f"torch.nn.GRU({len(set(text))}, {settings.model.hidden_size}, num_layers={settings.model.layers})"
     assert network in example.text
@@ -344,7 +180,7 @@ def test_pytorch_loads_a_checkpoint_as_the_page_of_runs_says(checkout: Path) -> 
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     tiny = ["--config", "configs/tiny.yaml", "--steps", "2", "--out", "runs/tiny"]
     assert cli.run(["train", "corpora/dialogues.txt", *tiny]) == 0
-    (example,) = blocks_with(RUNS_PAGE, "import torch")
+    (example,) = blocks_with(RUNS, "import torch")
     (file,) = (checkout / "runs" / "tiny" / "checkpoints").glob("step-00000002.*")
     names: dict[str, object] = {}
     exec(re.sub(r'load_file\(".*"\)', f"load_file({str(file)!r})", example.text), names)
