@@ -12,10 +12,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from charnn import errors
     from charnn.api import Run, Score, compare, load, train
+    from charnn.insight.copies import Copies
     from charnn.sampling.sampler import Sampling
     from charnn.training.events import Finished, Metrics, RolledBack, Saved, Step, Validated, Validating
 
 __all__ = [
+    "Copies",
     "Finished",
     "Metrics",
     "RolledBack",
@@ -38,6 +40,7 @@ _HOMES = {
     **dict.fromkeys(
         ["Finished", "Metrics", "RolledBack", "Saved", "Step", "Validated", "Validating"], "charnn.training.events"
     ),
+    "Copies": "charnn.insight.copies",
     "Sampling": "charnn.sampling.sampler",
 }
 

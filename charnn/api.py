@@ -24,6 +24,7 @@ from charnn.defaults import ALTERNATIVES, GRADIENT_POSITIONS, GRADIENT_SEED, GRA
 from charnn.errors import CheckpointError, ConfigError
 from charnn.insight import compare as comparisons
 from charnn.insight.compare import Standing
+from charnn.insight.copies import Copies, find_copies
 from charnn.insight.flow import Flow, clipped_share, measure_flow
 from charnn.insight.memory import ORDERS, POSITIONS, TEXT_LIMIT, Memory, longest_context, measure_memory
 from charnn.insight.neurons import Neurons, measure_neurons
@@ -141,6 +142,16 @@ class Run:
         scored = Scored.join(list(scorer.blocks([ids])))
         characters = np.array(list(self.vocabulary.characters))
         return Score(text, scored.nats[:, 0], scored.kinds, characters[scored.expected], scored.probabilities)
+
+    def copies(self, text: str, at_least: int | None = None) -> Copies:
+        """What of ``text`` stands word for word in the text that the run was trained on.
+
+        Passages count from ``at_least`` characters on, by default from the length that neither chance nor habit
+        explains. The first call sorts the training text, and keeps that in the run's folder where it can. Raises
+        CheckpointError where the run has no copy of its training text.
+        """
+        ids = self.vocabulary.encode(text, len(self.vocabulary))
+        return find_copies(self._snapshot, [ids], at_least)[0]
 
     def memory(self, text: str | None = None, *, longest: int | None = None, positions: int = POSITIONS) -> Memory:
         """The loss as a function of how many characters of context are given, on ``text`` or the validation text.

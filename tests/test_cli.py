@@ -61,6 +61,7 @@ def test_train_inspect_sample_and_resume(home: Path) -> None:
     assert sorted(path.name for path in run.iterdir()) == [
         "checkpoints",
         "config.yaml",
+        "copies",
         "corpus.npy",
         "lock",
         "metrics.jsonl",

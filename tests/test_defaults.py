@@ -22,6 +22,7 @@ CALLS: dict[str, list[Callable[..., Any]]] = {
     "sample": [charnn.load, charnn.Run.sample, charnn.Sampling],
     "write": [charnn.load, charnn.Run.session, charnn.Sampling],
     "score": [charnn.load, charnn.Run.score, charnn.Run.score_test, charnn.Run.memory],
+    "copies": [charnn.load, charnn.Run.copies],
     "neurons": [charnn.load, charnn.Run.neurons],
     "gradients": [charnn.load, charnn.Run.gradients],
     "compare": [charnn.compare],

@@ -29,14 +29,14 @@ MAY_IMPORT = {
     "sampling": "text network errors defaults",
     "runs": "text network storage baseline yaml_file config errors",
     "training": "runs text network storage errors system",
-    "insight": "runs text network baseline storage config shipped errors defaults",
+    "insight": "runs sampling text network baseline storage config shipped errors defaults",
     "planning": "training runs text network config errors system",
     "benchmark": "training runs sampling text network config errors system",
     "api": "insight training runs sampling text network config errors defaults",
     "terminal": "benchmark planning insight training runs sampling text network baseline storage config errors",
     "cli": "terminal api benchmark planning insight training runs sampling text network baseline storage config "
     "yaml_file option shipped errors defaults system",
-    "__init__": "api training sampling errors",
+    "__init__": "api insight training sampling errors",
     "__main__": "cli system",
 }
 """For every room, the rooms that it may import from: none of them below or beside it."""

@@ -33,6 +33,7 @@ COMMANDS = {
     "inspect": "Loss curves and facts of runs.",
     "runs": "A table of the runs under runs/.",
     "score": "How well a model predicts a text, character by character.",
+    "copies": "What of a text stands word for word in a run's training text.",
     "neurons": "What single units respond to.",
     "gradients": "How far gradients reach back through time.",
     "compare": "Train cells of equal size equally long, and compare them.",

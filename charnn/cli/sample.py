@@ -7,15 +7,18 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from charnn.cli.copies import copies_of, tell_copies
 from charnn.cli.drawing import drawing_options, read_prompt, sampling_from, without_unknown
 from charnn.cli.loading import load_run
 from charnn.cli.options import ExamplesFirst, complete_runs, json_flag, newest_flag, unknown_option
 
 if TYPE_CHECKING:
+    from charnn.insight.copies import Copies
     from charnn.sampling.sampler import Sample
 
 SEPARATOR = "-" * 20
@@ -35,6 +38,7 @@ Examples:
 @click.option("-p", "--prompt", default="", metavar="TEXT", help="Text to continue; @FILE, or - for standard input.")
 @click.option("--seed", type=int, metavar="N", help="Seed for reproducible output.  [default: random]")
 @click.option("--count", type=int, metavar="N", default=1, show_default=True, help="Number of samples, drawn together.")
+@click.option("--copies", is_flag=True, help="Say what of it stands word for word in the training text.")
 @unknown_option
 @newest_flag
 @json_flag("One object a line for each sample,")
@@ -44,6 +48,7 @@ def command(
     prompt: str,
     seed: int | None,
     count: int,
+    copies: bool,
     unknown: str,
     newest: bool,
     as_json: bool,
@@ -60,15 +65,19 @@ def command(
     samples, pieces = generate(loaded.model, loaded.vocabulary, text, settings, seed, count)
     if as_json:
         deque(pieces, maxlen=0)
-        print_json(samples)
-    else:
-        write(text, samples, pieces, raw)
+        print_json(samples, copies_of(loaded, samples) if copies else [])
+        return
+    write(text, samples, pieces, raw)
+    if copies:
+        tell_copies(loaded, samples)
 
 
-def print_json(samples: list[Sample]) -> None:
-    for sample in samples:
+def print_json(samples: list[Sample], copies: list[Copies]) -> None:
+    """One object a sample, with what it copied where that is known."""
+    for sample, copied in zip_longest(samples, copies):
         fields = {key: value for key, value in asdict(sample).items() if key not in ("nats", "tokens")}
-        print(json.dumps({**fields, "nats_per_character": round(sample.nats_per_character, 6)}))
+        fields["nats_per_character"] = round(sample.nats_per_character, 6)
+        print(json.dumps(fields | ({"copies": copied.to_json()} if copied else {})))
 
 
 def write(prompt: str, samples: list[Sample], pieces: Iterator[tuple[int, str]], raw: bool) -> None:

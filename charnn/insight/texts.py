@@ -20,6 +20,7 @@ from charnn.insight.reading import Ids
 from charnn.runs.snapshot import Snapshot
 from charnn.text import corpus
 from charnn.text.sources import Sources, code_points, open_sources
+from charnn.text.unicode import Codes
 from charnn.text.vocabulary import Vocabulary
 
 CONTEXT = 4096
@@ -122,16 +123,33 @@ def open_text(
         yield own_text(loaded).held_out(part)
         return
     vocabulary = loaded.vocabulary
-    with (
-        tempfile.TemporaryDirectory() as work,
-        open_sources(
-            [file], Path(work), encoding or loaded.config.data.encoding, vocabulary.tokens, vocabulary.normalize
-        ) as sources,
-    ):
-        name = "standard input" if file == "-" else printable(file)
+    with _open_file(loaded, file, encoding) as (name, sources):
         text = Text(name, sources.bytes, np.zeros(0, vocabulary.id_type), [])
         text.blocks = _encoded(sources, vocabulary, text, others if skip else None)
         yield text
+
+
+def read_codes(loaded: Snapshot, file: str, encoding: str = "") -> Codes:
+    """The whole of a file, a folder or standard input (-), with what the run's vocabulary lacks: code points (N,).
+
+    Of byte tokens, the bytes. Raises CorpusError, also for a text that is empty.
+    """
+    with _open_file(loaded, file, encoding) as (name, sources):
+        blocks = list(code_points(sources))
+    if not blocks:
+        raise CorpusError(f"{name} is empty")
+    return np.concatenate(blocks)
+
+
+@contextmanager
+def _open_file(loaded: Snapshot, file: str, encoding: str) -> Iterator[tuple[str, Sources]]:
+    """What to call a text, and the text: decoded as the run's own, or as said, and normalized alike."""
+    vocabulary, encoding = loaded.vocabulary, encoding or loaded.config.data.encoding
+    with (
+        tempfile.TemporaryDirectory() as work,
+        open_sources([file], Path(work), encoding, vocabulary.tokens, vocabulary.normalize) as sources,
+    ):
+        yield "standard input" if file == "-" else printable(file), sources
 
 
 def _encoded(

@@ -7,6 +7,7 @@ it stopped.
     RUN/corpus.npy                               the ids of the text: a private copy, so that the original may change
     RUN/metrics.jsonl                            one object a line, see ``Metrics`` in ``charnn/training/events.py``
     RUN/checkpoints/step-00001000.safetensors    everything needed to go on, or to sample
+    RUN/copies/                                  the text sorted, see ``charnn/insight/index.py``; may be deleted
     RUN/lock                                     held by whoever trains here
 """
 

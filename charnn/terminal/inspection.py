@@ -14,12 +14,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from charnn.insight.copies import kept_comparison
 from charnn.network.shape import parameters_by_layer, shape_of
 from charnn.planning import advice
 from charnn.runs.summary import RunReport
 from charnn.terminal import words
 from charnn.terminal.charts.chart import Chart, Level, Mark, Series
 from charnn.terminal.charts.labels import Format
+from charnn.terminal.copies import own_words
 from charnn.terminal.runs import RunTable
 from charnn.terminal.safe import one_line
 from charnn.terminal.training.dashboard import BASELINE, TRAINING, UNIFORM, VALIDATION
@@ -175,6 +177,9 @@ def _rows(report: RunReport) -> list[tuple[str, str]]:
     if s.best_step is not None:
         rows.append(("best", f"validation {_judged(s.best_val_loss, report)}, at step {s.best_step:,}"))
     rows += [("history", f"at step {past.step:,}: {past.what}") for past in report.history]
+    if comparison := kept_comparison(Path(s.run), report.corpus.fingerprint):
+        of = "" if comparison.step == s.best_step else f" (at step {comparison.step:,})"
+        rows.append(("copies", f"{own_words(comparison)}{of}"))
     if report.torn:
         rows.append(("note", "the end of metrics.jsonl could not be read and is left out"))
     return rows

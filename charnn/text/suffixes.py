@@ -56,8 +56,8 @@ class Coding:
     def keys(self, ids: Ids, end: int) -> Keys:
         """For each place, and the one after the last, the characters that follow: (N + 1,)."""
         symbols = np.full(len(ids) + self.length, end, np.int64)
-        symbols[: len(ids)] = np.minimum(ids, self.size)
-        symbols[: len(ids)] += 1
+        symbols[: len(ids)] = ids
+        symbols[: len(ids)] = np.minimum(symbols[: len(ids)], self.size) + 1
         keys = np.zeros(len(ids) + 1, np.int64)
         for k in range(self.length):
             keys <<= self.bits

@@ -102,21 +102,26 @@ class Vocabulary:
         """The id that stands before a text with nothing before it: the line end, or else the lowest."""
         return max(0, self.characters.find("\n"))
 
-    def encode(self, text: str) -> Ids:
-        """The ids (N,) of a text, normalized first. Raises UnknownCharacters, which names each of them."""
+    def encode(self, text: str, unknown_id: int | None = None) -> Ids:
+        """The ids (N,) of a text, normalized first. `unknown_id` stands for characters that have none.
+
+        Without it, these raise UnknownCharacters, which names each of them.
+        """
         text = self._normalized(text)
         if self.tokens == "chars":
-            return self.encode_code_points(code_points_of(text))
+            return self.encode_code_points(code_points_of(text), unknown_id)
         if surrogates := self.unknown(text):
             raise _unknown_characters(surrogates)
         return np.frombuffer(text.encode(), np.uint8)  # (N,)
 
-    def encode_code_points(self, code_points: Codes) -> Ids:
+    def encode_code_points(self, code_points: Codes, unknown_id: int | None = None) -> Ids:
         """The ids (N,) of code points (N,), or of byte values, that are normalized already.
 
-        Raises UnknownCharacters, which names each of them.
+        `unknown_id` stands for characters that have none; without it, these raise UnknownCharacters.
         """
         ids = self._table.take(code_points, mode="clip")  # (N,)
+        if unknown_id is not None:
+            return np.where(ids < 0, unknown_id, ids).astype(np.min_scalar_type(max(self.size - 1, unknown_id)))
         if ids.size and ids.min() < 0:
             raise _unknown_characters(text_of(np.unique(code_points[ids < 0])))
         return ids.astype(self.id_type)

@@ -270,7 +270,7 @@ def assert_checkpoints_are_true(golden: Golden, run: Path) -> None:
 
 def litter(run: Path) -> list[str]:
     """What has no place in a run folder that nobody is writing to."""
-    known = {"config.yaml", "corpus.npy", "metrics.jsonl", "lock", "checkpoints"}
+    known = {"config.yaml", "corpus.npy", "metrics.jsonl", "lock", "checkpoints", "copies"}
     names = {path.name for path in checkpoints(run)}
     found = [path.name for path in run.iterdir() if path.name not in known]
     return found + [path.name for path in (run / "checkpoints").iterdir() if path.name not in names]

@@ -25,6 +25,7 @@ from charnn.runs.fitting import CORE
 from charnn.runs.run import TrainingRun
 from charnn.terminal import words
 from charnn.terminal.console import can_redraw, notes_console
+from charnn.terminal.copies import own_words_of
 from charnn.terminal.safe import one_line
 from charnn.terminal.training.course import Course
 from charnn.terminal.training.dashboard import Dashboard, loss_chart
@@ -191,7 +192,8 @@ class Display:
         if state.best_val_loss is not None:
             best = words.judged(state.best_val_loss, self.run.baseline)
             lines.append(f"Best validation loss {best}, at step {state.best_step:,}.")
-        lines += [*self._last_words(), f"  sample:    charnn sample {run}", f"  plot:      charnn inspect {run}"]
+        lines += [*self._last_words(), own_words_of(self.run) or f"  copies:    charnn sample {run} --copies"]
+        lines += [f"  sample:    charnn sample {run}", f"  plot:      charnn inspect {run}"]
         if event.step >= self._enough:
             lines.append("  This text is learned: more time would bring nothing, more text would.")
         elif (budget := self.run.config.training.budget) is not None:
