@@ -105,6 +105,7 @@ class Run:
         ``settings`` are the fields of ``charnn.Sampling``: length (characters), temperature, top_k, top_p, min_p and
         stop (a tuple of texts). The same seed gives the same text. Raises UnknownCharacters, ConfigError.
         """
+        prompt = self._snapshot.as_read(prompt)
         _, pieces = generate(self.model, self.vocabulary, prompt, _sampling("sample", settings), seed)
         return (text for _, text in pieces)
 
@@ -121,6 +122,7 @@ class Run:
         Texts of 100,000 tokens and more are read in parallel streams, each warmed up on the 512 tokens before it.
         Raises UnknownCharacters for characters outside the vocabulary, ConfigError for an empty text.
         """
+        text = self._snapshot.as_read(text)
         ids = self.vocabulary.encode(text)
         if not len(ids):
             raise ConfigError("there is nothing to score in an empty text")
@@ -206,7 +208,7 @@ class Run:
     def _material(self, text: str | None) -> Iterator[Text]:
         """``text``, or the run's validation text."""
         if text is not None:
-            ids = self.vocabulary.encode(text)
+            ids = self.vocabulary.encode(self._snapshot.as_read(text))
             yield Text("the text", len(ids), ids[:0], [ids])
             return
         with open_text(self._snapshot, None) as opened:

@@ -45,6 +45,9 @@ class DataConfig:
     tokens: str = option("chars", "unit of text that the network predicts", choices=("chars", "bytes"))
     encoding: str = option("utf-8", "encoding of the text files")
     normalize: str = option("none", "Unicode normal form", choices=("none", "nfc", "nfd"))
+    line_ends: str = option("keep", "line ends as they are, or LF for CR LF and CR", choices=("keep", "lf"))
+    include: str = option("", "files of a folder to read, by globs of their paths below it", several=True)
+    exclude: str = option("", "files of a folder to leave out, by globs of their paths below it", several=True)
     val_fraction: float = option(
         0.1, "share of the text, after the training part, held out for validation", low=0, below=1
     )

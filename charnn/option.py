@@ -22,7 +22,7 @@ def option(default: Any, help: str, **limits: Any) -> Any:
     """A field with its help and its limits: choices, low, high (inclusive), above, below (exclusive), auto.
 
     ``least`` is the smallest value but 0, which is always allowed beside it; ``aliases`` are other names of choices;
-    ``duration`` says that a number is a time such as 10m.
+    ``duration`` says that a number is a time such as 10m, ``several`` that a text holds globs with commas between them.
     """
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
@@ -74,6 +74,8 @@ def _number(value: Any, shown: str, what: str = "a number") -> float:
 def _text(value: Any, shown: str) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{shown} must be text, not {printable(repr(value))[:80]}")
+    if not value.isprintable():
+        raise ConfigError(f"{shown} must be text that prints, not {printable(value)[:80]}")
     return value
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from charnn.errors import CheckpointError, ConfigError, StorageError
 from charnn.text.corpus import encode, open_ids, split, survey
+from charnn.text.options import ReadOptions
 from charnn.text.sources import open_sources
 from charnn.text.vocabulary import Vocabulary
 
@@ -30,12 +31,12 @@ needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX"
 def test_ids_on_disk_decode_to_the_text(file: Path, options: dict[str, str]) -> None:
     text = "Ça, naïve\r\n日本語 한국어 \x00\u2028😀\rend"
     file.write_bytes(text.encode())
-    with open_sources([file], file.parent, **options) as sources:  # type: ignore[arg-type]
+    with open_sources([file], file.parent, ReadOptions(**options)) as sources:
         seen = survey(sources)
         if options.get("tokens") == "bytes":
             vocabulary = Vocabulary.bytes_()
         else:
-            vocabulary = Vocabulary.from_code_points(seen.code_points, sources.normalize)
+            vocabulary = Vocabulary.from_code_points(seen.code_points, sources.options.normalize)
         path = file.with_name("ids.npy")
         fingerprint = encode(sources, path, vocabulary.encode_code_points, vocabulary.id_type, seen.characters)
     ids = open_ids(path, fingerprint)
@@ -72,7 +73,7 @@ def test_the_survey_counts_characters_lines_line_ends_and_controls(file: Path) -
 
 def test_bytes_above_127_are_no_control_characters(file: Path) -> None:
     file.write_bytes(b"a\x85\x00\xff")
-    with open_sources([file], file.parent, tokens="bytes") as sources:
+    with open_sources([file], file.parent, ReadOptions(tokens="bytes")) as sources:
         seen = survey(sources)
     assert (seen.controls, seen.code_points.tolist()) == (1, [0, 97, 0x85, 255])
 

@@ -17,6 +17,7 @@ from charnn.runs.opening import create
 from charnn.runs.run import TrainingRun
 from charnn.text import batches
 from charnn.text.corpus import Ids, encode, open_ids, release
+from charnn.text.options import ReadOptions
 from charnn.text.sources import open_sources
 from charnn.text.streams import spans
 from charnn.training import events, trainer
@@ -36,7 +37,7 @@ def ids_file(folder: Path, characters: int) -> Ids:
     """A mapped file of ids."""
     path = folder / "corpus.npy"
     (folder / "zeros.txt").write_bytes(bytes(characters))
-    with open_sources([folder / "zeros.txt"], folder, tokens="bytes") as sources:
+    with open_sources([folder / "zeros.txt"], folder, ReadOptions(tokens="bytes")) as sources:
         encode(sources, path, lambda codes: codes.astype(np.uint8), np.uint8, characters)
     return open_ids(path)
 

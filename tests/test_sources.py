@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from charnn.errors import ConfigError, StorageError, printable
 from charnn.text.corpus import survey
+from charnn.text.options import ReadOptions
 from charnn.text.sources import Sources, code_points, open_sources
 
 TRICKY = "ae1 \n\r\x00é\u0301\u0300\u0315\u0323ạ\u1100\u1161\u11a8각가\u0f71\u0f72\u0f73\u212b\u09c7\u09be\U00016d67😀"
@@ -34,7 +35,7 @@ def text_of(sources: Sources) -> str:
 def read(path: Path, content: bytes, block_size: int = 1 << 20, **options: Any) -> str:
     """The text of a file with this content."""
     path.write_bytes(content)
-    with open_sources([path], path.parent, **options) as sources:
+    with open_sources([path], path.parent, ReadOptions(**options)) as sources:
         return text_of(replace(sources, block_size=block_size))
 
 
@@ -82,7 +83,7 @@ def test_line_ends_and_odd_characters_stay_as_they_are(file: Path, text: str) ->
 )
 def test_a_byte_order_mark_is_left_out_with_a_notice(file: Path, content: bytes, encoding: str) -> None:
     file.write_bytes(content)
-    with open_sources([file], file.parent, encoding=encoding) as sources:
+    with open_sources([file], file.parent, ReadOptions(encoding=encoding)) as sources:
         for block_size in (1, 1 << 20):
             seen = survey(replace(sources, block_size=block_size))
             assert "".join(map(chr, seen.code_points)) == "ehj"
@@ -154,10 +155,11 @@ def test_utf_16_is_not_taken_for_latin_1(file: Path) -> None:
 
 def test_an_unknown_encoding_is_refused_with_near_misses(file: Path) -> None:
     file.write_bytes(b"ab")
-    what = complaint(lambda: open_sources([file], file.parent, encoding="latin-11"), ConfigError)
+    what = complaint(lambda: open_sources([file], file.parent, ReadOptions(encoding="latin-11")), ConfigError)
     assert "there is no encoding 'latin-11'" in what and "latin_1" in what
     for name in ("", "\x1b[2J", "utf-8\0", "é", "\udc80", "x" * 10_000, "../os"):
-        assert len(complaint(lambda name=name: open_sources([file], file.parent, encoding=name), ConfigError)) < 200
+        options = ReadOptions(encoding=name)
+        assert len(complaint(lambda o=options: open_sources([file], file.parent, o), ConfigError)) < 200
 
 
 NO_PLAIN_ENCODINGS = """hex rot13 zip bz2 base64 uu quopri idna punycode undefined unicode_escape raw_unicode_escape
@@ -168,7 +170,7 @@ NO_PLAIN_ENCODINGS = """hex rot13 zip bz2 base64 uu quopri idna punycode undefin
 def test_a_codec_that_is_no_plain_encoding_is_refused(file: Path, encoding: str) -> None:
     file.write_bytes(b"ab")
     assert "no encoding for a corpus" in complaint(
-        lambda: open_sources([file], file.parent, encoding=encoding), ConfigError
+        lambda: open_sources([file], file.parent, ReadOptions(encoding=encoding)), ConfigError
     )
 
 
@@ -193,11 +195,11 @@ def test_every_pair_that_composes_composes_across_blocks(file: Path) -> None:
         assert read(file, text.encode(), 5, normalize=normalize) == whole
 
 
-def test_a_mark_at_the_beginning_of_a_file_joins_the_end_of_the_one_before(tmp_path: Path) -> None:
+def test_a_mark_at_the_beginning_of_a_file_stays_apart_from_the_one_before(tmp_path: Path) -> None:
     (tmp_path / "1").write_bytes(b"e")
-    (tmp_path / "2").write_bytes("\u0301".encode())
-    with open_sources([tmp_path / "1", tmp_path / "2"], tmp_path, normalize="nfc") as sources:
-        assert text_of(sources) == "é"
+    (tmp_path / "2").write_bytes("\u0301e\u0301\n".encode())
+    with open_sources([tmp_path / "1", tmp_path / "2"], tmp_path, ReadOptions(normalize="nfc")) as sources:
+        assert text_of(sources) == "e\n\u0301é\n"
 
 
 def test_endless_combining_marks_are_refused_rather_than_sorted(file: Path) -> None:
@@ -213,9 +215,9 @@ def test_endless_combining_marks_are_refused_rather_than_sorted(file: Path) -> N
 
 def test_files_are_read_in_the_order_given_with_nothing_between(tmp_path: Path) -> None:
     for name in "ab":
-        (tmp_path / name).write_text(name * 2)
+        (tmp_path / name).write_text(name * 2 + "\n")
     with open_sources([tmp_path / "b", str(tmp_path / "a"), tmp_path / "b"], tmp_path) as sources:
-        assert text_of(sources) == "bbaabb"
+        assert text_of(sources) == "bb\naa\nbb\n"
         assert survey(sources).files == tuple(str(tmp_path / name) for name in "bab")
 
 
@@ -223,16 +225,16 @@ def test_a_folder_is_every_file_below_it_by_path_but_hidden_ones(tmp_path: Path)
     folder = tmp_path / "folder"
     for name in ("b.txt", "a/z.txt", "a/b/c.txt", ".hidden", ".git/config", "a/.x"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(f"<{name}>")
+        (folder / name).write_text(f"<{name}>\n")
     with open_sources([folder], tmp_path) as sources:
-        assert text_of(sources) == "<a/b/c.txt><a/z.txt><b.txt>"
+        assert text_of(sources) == "<a/b/c.txt>\n<a/z.txt>\n<b.txt>\n"
 
 
 @needs_posix
 def test_a_folder_skips_cycles_broken_links_and_pipes_with_a_notice(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / "text").write_text("abc")
+    (folder / "text").write_text("abc\n")
     (folder / "link").symlink_to(folder / "text")
     (folder / "cycle").symlink_to(folder)
     (folder / "loop").symlink_to(folder / "loop")
@@ -241,7 +243,7 @@ def test_a_folder_skips_cycles_broken_links_and_pipes_with_a_notice(tmp_path: Pa
     with open_sources([folder], tmp_path) as sources:
         seen = survey(sources)
     assert seen.files == (str(folder / "link"), str(folder / "text"))
-    assert len(seen.notices) == 1 and str(folder / "broken") in seen.notices[0] and "4 in all" in seen.notices[0]
+    assert len(seen.notices) == 1 and str(folder / "broken") in seen.notices[0] and "and 3 more" in seen.notices[0]
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
@@ -322,12 +324,12 @@ def test_file_names_cannot_control_the_terminal(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_copied_and_read_twice(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("<a>")
+    (tmp_path / "a").write_text("<a>\n")
     stdin = io.BytesIO("ça\r\n".encode())
     with open_sources([tmp_path / "a", "-"], tmp_path, stdin=stdin) as sources:
-        assert [text_of(sources), text_of(sources)] == ["<a>ça\r\n"] * 2
+        assert [text_of(sources), text_of(sources)] == ["<a>\nça\r\n"] * 2
         seen = survey(sources)
-        assert (seen.files[1], seen.bytes) == ("standard input", 8)
+        assert (seen.files[1], seen.bytes) == ("standard input", 9)
     assert names(tmp_path) == ["a"]
 
 
@@ -354,4 +356,4 @@ def test_arguments_that_make_no_sense_are_refused(file: Path) -> None:
         ([file], {"normalize": "nfkc"}),
         ([file], {"normalize": "nfc", "tokens": "bytes"}),
     ):
-        complaint(lambda a=arguments, o=options: open_sources(a, file.parent, **o), ConfigError)
+        complaint(lambda a=arguments, o=options: open_sources(a, file.parent, ReadOptions(**o)), ConfigError)

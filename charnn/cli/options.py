@@ -48,6 +48,9 @@ FLAGS = {
         "--tokens": "tokens",
         "--encoding": "encoding",
         "--normalize": "normalize",
+        "--line-ends": "line_ends",
+        "--include": "include",
+        "--exclude": "exclude",
     },
     "Validation and checkpoints": {
         "--validate-every": "validate_every",
@@ -60,6 +63,8 @@ FLAGS = {
 METAVARS = {
     "budget": "TIME",
     "encoding": "NAME",
+    "include": "GLOB",
+    "exclude": "GLOB",
     "epochs": "X",
     "learning_rate": "X",
     "clip_norm": "NORM",
@@ -149,10 +154,17 @@ def config_flags(command: F) -> F:
             names = list(choices_of(spec))
             metavar = "|".join(names) or METAVARS.get(key, "N")
             default = "auto" if spec.metadata.get("auto") else spec.default
-            shown = "" if default is None else f"  [default: {default}]"
-            help_text = spec.metadata["help"][:1].upper() + spec.metadata["help"][1:] + "." + shown
+            several = bool(spec.metadata.get("several"))
+            shown = "" if default in (None, "") else f"  [default: {default}]"
+            repeated = "; may be given several times" if several else ""
+            help_text = spec.metadata["help"][:1].upper() + spec.metadata["help"][1:] + repeated + "." + shown
             command = click.option(
-                flag, key, metavar=metavar, help=help_text, shell_complete=lambda c, p, i, n=names: _starting(n, i)
+                flag,
+                key,
+                metavar=metavar,
+                multiple=several,
+                help=help_text,
+                shell_complete=lambda c, p, i, n=names: _starting(n, i),
             )(command)
     return command
 
@@ -164,7 +176,13 @@ def _starting(names: Iterable[str], incomplete: str) -> list[str]:
 def flag_settings(values: dict[str, Any]) -> dict[str, Setting]:
     """The settings that were given as flags."""
     flags = {key: flag for group in FLAGS.values() for flag, key in group.items()}
-    return {KEYS[key]: Setting(value, flags[key]) for key, value in values.items() if value is not None}
+    given = {key: _joined(value) if isinstance(value, tuple) else value for key, value in values.items()}
+    return {KEYS[key]: Setting(value, flags[key]) for key, value in given.items() if value is not None}
+
+
+def _joined(values: tuple[str, ...]) -> str | None:
+    """What a flag said that may be given several times, as one option keeps it."""
+    return ",".join(values) if values else None
 
 
 def complete_settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -61,7 +61,7 @@ def command(
     settings = sampling_from(options)
     text = read_prompt(prompt)
     loaded = load_run(run, newest)
-    text = without_unknown(text, loaded.vocabulary, unknown)
+    text = without_unknown(loaded.as_read(text), loaded.vocabulary, unknown)
     samples, pieces = generate(loaded.model, loaded.vocabulary, text, settings, seed, count)
     if as_json:
         deque(pieces, maxlen=0)

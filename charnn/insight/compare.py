@@ -35,6 +35,7 @@ from charnn.storage.checkpoint import list_checkpoints
 from charnn.storage.disk import write_atomically
 from charnn.storage.folder import new_folder
 from charnn.text import corpus
+from charnn.text.options import ReadOptions
 from charnn.text.sources import open_sources
 
 STEPS, POSITIONS = 128, 64
@@ -153,7 +154,7 @@ def vocabulary_size(corpora: Sequence[str], config: Config) -> int:
         return 256
     with (
         tempfile.TemporaryDirectory() as work,
-        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize) as sources,
+        open_sources(corpora, Path(work), ReadOptions.of(data)) as sources,
     ):
         return len(corpus.survey(sources).code_points)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from charnn.errors import CheckpointError, CorpusError, printable
 from charnn.insight.reading import Ids
 from charnn.runs.snapshot import Snapshot
 from charnn.text import corpus
+from charnn.text.options import ReadOptions
 from charnn.text.sources import Sources, code_points, open_sources
 from charnn.text.unicode import Codes
 from charnn.text.vocabulary import Vocabulary
@@ -143,12 +144,11 @@ def read_codes(loaded: Snapshot, file: str, encoding: str = "") -> Codes:
 
 @contextmanager
 def _open_file(loaded: Snapshot, file: str, encoding: str) -> Iterator[tuple[str, Sources]]:
-    """What to call a text, and the text: decoded as the run's own, or as said, and normalized alike."""
-    vocabulary, encoding = loaded.vocabulary, encoding or loaded.config.data.encoding
-    with (
-        tempfile.TemporaryDirectory() as work,
-        open_sources([file], Path(work), encoding, vocabulary.tokens, vocabulary.normalize) as sources,
-    ):
+    """What to call a text, and the text: read as the run's own was, but for an ``encoding`` that is said."""
+    options = ReadOptions.of(loaded.config.data)
+    if encoding:
+        options = replace(options, encoding=encoding)
+    with tempfile.TemporaryDirectory() as work, open_sources([file], Path(work), options) as sources:
         yield "standard input" if file == "-" else printable(file), sources
 
 

@@ -210,7 +210,9 @@ def _about_text(plan: DryRun) -> Iterator[Advice]:
             "remove them from the text, try --normalize nfc, or read bytes: --tokens bytes",
         )
     if seen.crlf and seen.crlf < MIXED_LINE_ENDS * (seen.lines - 1):
-        yield Advice("line ends are mixed: CRLF and LF", "make them alike, or the network will mix them too")
+        yield Advice(
+            "line ends are mixed: CRLF and LF", "make them alike with --line-ends lf, or the network will mix them"
+        )
     if seen.controls:
         yield Advice(
             f"{seen.controls:,} control characters in the text", "remove them, or the network will write them too"

@@ -16,7 +16,7 @@ from typing import IO
 
 import numpy as np
 
-from charnn.config import OPTIONS, Config, Resolved, TrainingConfig
+from charnn.config import OPTIONS, Config, DataConfig, Resolved, TrainingConfig
 from charnn.errors import Warn, ignore
 from charnn.network.shape import check_model, parameters_by_layer, shape_of
 from charnn.planning.repeats import Repeats, find_repeats
@@ -25,6 +25,7 @@ from charnn.runs.opening import create
 from charnn.system import peak_memory, physical_memory
 from charnn.text import corpus
 from charnn.text.batches import Batches
+from charnn.text.options import ReadOptions
 from charnn.text.sources import Sources, code_points, open_sources
 from charnn.training.events import Step
 from charnn.training.trainer import train
@@ -95,7 +96,7 @@ def dry_run(
     check_model(resolved.config.model)
     with (
         tempfile.TemporaryDirectory() as work,
-        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stdin) as sources,
+        open_sources(corpora, Path(work), ReadOptions.of(data), stdin) as sources,
     ):
         seen = corpus.survey(sources)
         V = 256 if data.tokens == "bytes" else len(seen.code_points)
@@ -148,7 +149,7 @@ def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, para
     (work / "part.txt").write_bytes(text.encode("latin-1") if as_bytes else text.encode())
     tried = dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, encoding="utf-8", normalize="none", val_fraction=0.0, test_fraction=0.0),
+        data=DataConfig(tokens=config.data.tokens, val_fraction=0.0),
         training=dataclasses.replace(
             training,
             seq_length=T,

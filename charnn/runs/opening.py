@@ -24,13 +24,14 @@ from charnn.storage import checkpoint
 from charnn.storage.disk import remove_stale_temporaries, write_atomically
 from charnn.storage.folder import lock_folder, make_folder, new_folder
 from charnn.text import corpus
+from charnn.text.options import ReadOptions
 from charnn.text.sources import open_sources
 from charnn.text.vocabulary import Vocabulary
 from charnn.yaml_file import to_yaml
 
 INHERITED = (
     *(f"model.{name}" for name in ("cell", "activation", "layers", "hidden_size", "embedding_size")),
-    *(f"data.{name}" for name in ("tokens", "normalize")),
+    *(f"data.{name}" for name in ("tokens", "normalize", "line_ends")),
 )
 """What a run that starts from another takes over from it."""
 
@@ -91,7 +92,7 @@ def _encode(
 ) -> tuple[Config, Vocabulary, CorpusFacts]:
     """Read the texts twice: once to see which characters there are, once to write their ids."""
     config, data = resolved.config, resolved.config.data
-    with open_sources(corpora, path, data.encoding, data.tokens, data.normalize, stdin, stop) as sources:
+    with open_sources(corpora, path, ReadOptions.of(data), stdin, stop) as sources:
         seen = corpus.survey(sources, progress, stop)
         for text in seen.notices:
             notice(text)
@@ -243,13 +244,13 @@ def _check_corpus(path: Path, document: Document, corpora: Sequence[str], stop: 
 
     Raises ConfigError if not, StorageError.
     """
-    data, vocabulary, facts = document.config.data, document.vocabulary, document.corpus
+    options, vocabulary, facts = ReadOptions.of(document.config.data), document.vocabulary, document.corpus
     encoding = vocabulary.encode_code_points, vocabulary.id_type, facts.characters
     copy = path / "corpus.npy"
     is_whole = _is_whole(copy, facts.fingerprint, stop)
     with (
         tempfile.TemporaryDirectory() as work,
-        open_sources(corpora, Path(work), data.encoding, data.tokens, data.normalize, stop=stop) as sources,
+        open_sources(corpora, Path(work), options, stop=stop) as sources,
     ):
         try:
             fingerprint = corpus.fingerprint_of(sources, *encoding, stop=stop)

@@ -16,6 +16,7 @@ from charnn.network.shape import shape_of
 from charnn.network.state_dict import load_state_dict
 from charnn.runs.arrays import weights
 from charnn.runs.document import Document, naming, open_checkpoint
+from charnn.text.unicode import with_lf
 from charnn.text.vocabulary import Vocabulary
 
 
@@ -43,6 +44,10 @@ class Snapshot:
     @property
     def step(self) -> int:
         return self.document.state.step
+
+    def as_read(self, text: str) -> str:
+        """A text with its line ends as they are where the run reads a file."""
+        return with_lf(text) if self.config.data.line_ends == "lf" else text
 
 
 def load_snapshot(path: Path, warn: Warn = ignore, newest: bool = False) -> Snapshot:

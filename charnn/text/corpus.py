@@ -24,19 +24,14 @@ import numpy.typing as npt
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
 from charnn.storage.disk import write_blocks_atomically
-from charnn.text.sources import (
-    ReadProgress,
-    ReadWatch,
-    Sources,
-    Stop,
-    code_points,
-    open_file,
-    read_blocks,
-    reading,
-)
+from charnn.text.files import Remarks, Stop, open_file, reading
+from charnn.text.sources import ReadProgress, ReadWatch, Sources, code_points, read_blocks
 from charnn.text.unicode import Codes
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
+
+CRLF_BY_CHANCE = 0.01
+"""A text in which a smaller share of the lines ends in CR LF is not one that was written so."""
 
 _HEADER = 128  # bytes of the .npy header
 _ID_TYPES = ("|u1", "<u2", "<u4")
@@ -76,10 +71,10 @@ def survey(sources: Sources, progress: ReadProgress | None = None, stop: Stop | 
     `progress(done, total)` in bytes and `stop()` are called for every block; `stop` may raise. Raises CorpusError for
     text that cannot be decoded, and for fewer than two characters or two distinct ones; StorageError.
     """
-    notices = list(sources.notices)
+    remarks = Remarks()
     counts = np.zeros(0x110000, dtype=np.int64)
     crlf, last = 0, 0
-    for codes in code_points(sources, progress, stop, notices.append):
+    for codes in code_points(sources, progress, stop, remarks):
         seen = np.bincount(codes)
         counts[: seen.size] += seen
         crlf += int((last == 13) & (codes[0] == 10)) + int(np.count_nonzero((codes[:-1] == 13) & (codes[1:] == 10)))
@@ -87,19 +82,26 @@ def survey(sources: Sources, progress: ReadProgress | None = None, stop: Stop | 
     known = np.flatnonzero(counts)  # (V,)
     _check_large_enough(known, int(counts.sum()), len(sources.files))
     lone_cr = int(counts[13]) - crlf
+    lines = int(counts[10]) + lone_cr + int(last not in (10, 13))
     controls = int(counts[:32].sum() - counts[[9, 10, 13]].sum() + counts[127])
     return Survey(
         characters=int(counts.sum()),
         code_points=known.astype(np.uint32),
         counts=counts[known],
-        lines=int(counts[10]) + lone_cr + int(last not in (10, 13)),
+        lines=lines,
         crlf=crlf,
         lone_cr=lone_cr,
-        controls=controls + (int(counts[128:160].sum()) if sources.tokens == "chars" else 0),
-        notices=tuple(notices),
+        controls=controls + (int(counts[128:160].sum()) if sources.options.tokens == "chars" else 0),
+        notices=(*sources.notices, *remarks.lines(), *_about_line_ends(lines, crlf)),
         files=tuple(source.name for source in sources.files),
         bytes=sources.bytes,
     )
+
+
+def _about_line_ends(lines: int, crlf: int) -> Iterator[str]:
+    """In binary data some bytes are CR LF by chance, fewer than one line end in a hundred."""
+    if crlf > CRLF_BY_CHANCE * lines:
+        yield f"{crlf:,} lines end in CR LF, and the network learns to write that: --line-ends lf reads LF instead"
 
 
 def encode(

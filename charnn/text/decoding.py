@@ -67,6 +67,12 @@ def settle_encoding(head: bytes, name: str, encoding: str) -> tuple[str, int]:
     return marks.get(mark, encoding), len(mark)
 
 
+def looks_binary(head: bytes, encoding: str) -> bool:
+    """Whether the first bytes of a file are not those of a text in this encoding, even where they can be decoded."""
+    kind = _looks_like(head)
+    return bool(kind) and not (encoding.startswith(("utf-16", "utf-32")) and ("UTF" in kind or kind == "binary data"))
+
+
 def _looks_like(head: bytes) -> str:
     """What the first bytes of a file give away, or nothing."""
     for magic, kind in _MAGIC.items():

@@ -1,44 +1,33 @@
 """Files, folders or standard input enter; their text leaves, as blocks of decoded and normalized code points.
 It streams through in constant memory, as often as it is asked for.
 
-    arguments -> files -> bytes -> decoded text -> normalized text -> code points
+    arguments -> files -> bytes -> decoded text -> line ends -> normalized text -> code points
 
-Line ends stay as they are, and between files nothing is inserted.
+Line ends stay as they are, unless they are to be LF. Of several files, one that does not end in a line end is followed
+by one: the last line of a file is never the beginning of the next one's first.
 """
 
 from __future__ import annotations
 
 import codecs
-import errno
-import stat
+import io
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO
 
 from charnn.errors import ConfigError, CorpusError, printable
-from charnn.shipped import find
-from charnn.storage.disk import open_to_read, storage_errors
-from charnn.text.decoding import HEAD, settle_encoding, text_encoding, undecodable
+from charnn.storage.disk import storage_errors
+from charnn.text.decoding import HEAD, settle_encoding, undecodable
+from charnn.text.files import Remarks, Source, Stop, find_files, open_file, reading
+from charnn.text.options import AS_IT_IS, ReadOptions
 from charnn.text.unicode import NORMAL_FORMS, Codes, code_points_of, normalized
 
 ReadProgress = Callable[[int, int], None]
-Stop = Callable[[], None]
-
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file to read: its printable name, its path (None for the copy of standard input), its size in bytes."""
-
-    name: str
-    path: Path | None
-    size: int
 
 
 @dataclass(frozen=True)
@@ -46,9 +35,7 @@ class Sources:
     """What makes up a corpus, in order, and how to read it. Close it, or use it in a `with`."""
 
     files: tuple[Source, ...]
-    encoding: str = "utf-8"
-    tokens: str = "chars"
-    normalize: str = "none"
+    options: ReadOptions = AS_IT_IS
     notices: tuple[str, ...] = ()
     spool: IO[bytes] | None = None
     block_size: int = 1 << 20
@@ -73,33 +60,32 @@ class Sources:
 def open_sources(
     arguments: Sequence[str | Path],
     work: Path,
-    encoding: str = "utf-8",
-    tokens: str = "chars",
-    normalize: str = "none",
+    options: ReadOptions = AS_IT_IS,
     stdin: IO[bytes] | None = None,
     stop: Stop | None = None,
 ) -> Sources:
-    """Find the files behind corpus arguments: files, folders (every regular file below, by path), or "-" for `stdin`.
+    """Find the files behind corpus arguments: files, folders (the texts below, by path), or "-" for `stdin`.
 
     What comes with charnn is found from anywhere, as corpora/dialogues.txt.
     Standard input is copied to a nameless file in the folder `work`, so that it can be read twice; that file is gone
     when the sources are closed, or the process dies. Raises CorpusError for a path that holds no text,
-    StorageError where the system refuses, ConfigError for arguments and an encoding that make no sense.
+    StorageError where the system refuses, ConfigError for arguments and options that make no sense.
     """
     if not arguments:
         raise ConfigError("no corpus given", "name a text file, a folder of text files, or - for standard input")
     if sum(str(argument) == "-" for argument in arguments) > 1:
         raise ConfigError("standard input (-) is given more than once")
-    if tokens == "bytes" and normalize != "none":
-        raise ConfigError(f"normalize is {normalize}, but bytes are not normalized", "--tokens chars")
-    if normalize != "none" and normalize not in NORMAL_FORMS:
-        raise ConfigError(f"normalize is {normalize!r}", f"one of: none, {', '.join(NORMAL_FORMS)}")
-    encoding = text_encoding(encoding)
-    notices: list[str] = []
+    options = options.checked()
     files: list[Source] = []
+    notices: list[str] = []
     for argument in arguments:
-        files += [Source("standard input", None, 0)] if str(argument) == "-" else _find(Path(argument), notices.append)
-    sources = Sources(tuple(files), encoding, tokens, normalize, tuple(notices))
+        if str(argument) == "-":
+            files.append(Source("standard input", None, 0))
+        else:
+            found, left_out = find_files(Path(argument), options, stop)
+            files += found
+            notices += left_out
+    sources = Sources(tuple(files), options, tuple(notices))
     if all(source.path for source in files):
         return sources
     spool, size = _copy_of_standard_input(stdin, work, stop)
@@ -108,19 +94,26 @@ def open_sources(
 
 
 def code_points(
-    sources: Sources,
-    progress: ReadProgress | None = None,
-    stop: Stop | None = None,
-    notice: Callable[[str], None] | None = None,
+    sources: Sources, progress: ReadProgress | None = None, stop: Stop | None = None, remarks: Remarks | None = None
 ) -> Iterator[Codes]:
     """The whole text as blocks of code points (N,) with N > 0, normalized; for byte tokens, of byte values.
 
     Raises CorpusError for text that cannot be decoded, StorageError.
     """
-    watch = ReadWatch(sources.bytes, progress, stop)
-    texts = _texts(sources, watch, notice or (lambda text: None))
-    for text in texts if sources.normalize == "none" else normalized(texts, NORMAL_FORMS[sources.normalize]):
-        yield code_points_of(text)  # (N,)
+    for _, codes in code_points_by_file(sources, progress, stop, remarks):
+        yield codes
+
+
+def code_points_by_file(
+    sources: Sources, progress: ReadProgress | None = None, stop: Stop | None = None, remarks: Remarks | None = None
+) -> Iterator[tuple[int, Codes]]:
+    """The same, each block with the index of the file that it is from."""
+    watch, remarks = ReadWatch(sources.bytes, progress, stop), remarks or Remarks()
+    form = sources.options.normalize
+    for index, source in enumerate(sources.files):
+        texts = _texts(sources, source, watch, remarks)
+        for text in texts if form == "none" else normalized(texts, NORMAL_FORMS[form]):
+            yield index, code_points_of(text)  # (N,)
 
 
 class ReadWatch:
@@ -148,74 +141,59 @@ def read_blocks(file: IO[bytes], name: str, block_size: int, watch: ReadWatch) -
         yield block
 
 
-def _texts(sources: Sources, watch: ReadWatch, notice: Callable[[str], None]) -> Iterator[str]:
-    """The decoded text of all files in pieces, none of them empty."""
-    for source in sources.files:
-        with _open_source(sources, source) as file:
-            if sources.tokens == "bytes":
-                codec, start = "latin-1", 0  # where byte n is code point n
-            else:
-                with reading(source.name):
-                    head = file.read(HEAD)
-                codec, start = settle_encoding(head, source.name, sources.encoding)
-                if start:
-                    notice(f"{source.name}: the byte order mark at its beginning is left out")
-                with reading(source.name):
-                    file.seek(start)
-            decoder, position = codecs.getincrementaldecoder(codec)(), start
-            for block in chain(read_blocks(file, source.name, sources.block_size, watch), [b""]):
-                position += len(block)
-                try:
-                    text = decoder.decode(block, final=not block)
-                except UnicodeDecodeError as error:
-                    offset = position - len(error.object) + error.start
-                    with reading(source.name):
-                        problem = undecodable(file, source.name, codec, start, offset, error.object[error.start])
-                    raise problem from None
-                if text:
-                    yield text
+def _texts(sources: Sources, source: Source, watch: ReadWatch, remarks: Remarks) -> Iterator[str]:
+    """The text of one file in pieces, none of them empty."""
+    with _open_source(sources, source) as file:
+        texts = _decoded(sources, source, file, watch, remarks)
+        if sources.options.line_ends == "lf":
+            texts = _with_lf(texts)
+        if len(sources.files) > 1:
+            texts = _ended(texts, source.name, remarks)
+        yield from filter(None, texts)
 
 
-def _find(path: Path, notice: Callable[[str], None]) -> list[Source]:
-    """The regular file at a path, or all below a folder, sorted by path; nothing whose name begins with a dot."""
-    name, path = printable(str(path)), find(path)
-    try:
-        with reading(name):
-            mode = path.stat().st_mode
-    except ValueError:
-        raise CorpusError(f"there is no {name}", "a path holds no NUL character") from None
-    if stat.S_ISREG(mode):
-        return [_source(path, name)]
-    if not stat.S_ISDIR(mode):
-        raise CorpusError(f"{name} is neither a file nor a folder", "to read from a pipe, use - and standard input")
-    files, skipped = _walk(path)
-    if skipped:
-        example = printable(str(min(skipped)))
-        notice(f"{name}: skipped what is no regular file, such as {example} ({len(skipped)} in all)")
-    if not files:
-        raise CorpusError(f"the folder {name} holds no files to read", "hidden files and linked folders do not count")
-    return [_source(file, printable(str(file))) for file in sorted(files, key=str)]
+def _decoded(sources: Sources, source: Source, file: IO[bytes], watch: ReadWatch, remarks: Remarks) -> Iterator[str]:
+    """What a file holds, as it stands there."""
+    codec, start = "latin-1", 0  # where byte n is code point n
+    if sources.options.tokens != "bytes":
+        with reading(source.name):
+            head = file.read(HEAD)
+        codec, start = settle_encoding(head, source.name, sources.options.encoding)
+        if start:
+            remarks.add("the byte order mark at the beginning is left out", source.name)
+        with reading(source.name):
+            file.seek(start)
+    decoder, position = codecs.getincrementaldecoder(codec)(), start
+    for block in chain(read_blocks(file, source.name, sources.block_size, watch), [b""]):
+        position += len(block)
+        try:
+            yield decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            offset = position - len(error.object) + error.start
+            with reading(source.name):
+                problem = undecodable(file, source.name, codec, start, offset, error.object[error.start])
+            raise problem from None
 
 
-def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files, and what was skipped. Links to folders are not followed, so there are no cycles."""
-    files, skipped, folders = list[Path](), list[Path](), [folder]
-    while folders:
-        folder = folders.pop()
-        with reading(printable(str(folder))):
-            for path in folder.iterdir():
-                if path.name.startswith("."):
-                    continue
-                if path.is_dir() and not path.is_symlink():
-                    folders.append(path)
-                else:
-                    (files if path.is_file() else skipped).append(path)
-    return files, skipped
+def _with_lf(texts: Iterable[str]) -> Iterator[str]:
+    """The same text with LF for every CR LF and every CR alone."""
+    decoder = io.IncrementalNewlineDecoder(None, translate=True)
+    for text in texts:
+        yield decoder.decode(text)
+    yield decoder.decode("", final=True)
 
 
-def _source(path: Path, name: str) -> Source:
-    with reading(name):
-        return Source(name, path, path.stat().st_size)
+def _ended(texts: Iterable[str], name: str, remarks: Remarks) -> Iterator[str]:
+    """The same text, with a line end such as it has where it ends without one."""
+    last, line_end = "", "\n"
+    for text in filter(None, texts):
+        last = text[-1]
+        if "\r\n" in text:
+            line_end = "\r\n"
+        yield text
+    if last not in ("", "\n", "\r"):
+        remarks.add("a line end is added after the last line, which has none", name)
+        yield line_end
 
 
 def _copy_of_standard_input(stdin: IO[bytes] | None, work: Path, stop: Stop | None) -> tuple[IO[bytes], int]:
@@ -248,26 +226,3 @@ def _open_source(sources: Sources, source: Source) -> AbstractContextManager[IO[
     with reading(source.name):
         sources.spool.seek(0)
     return nullcontext(sources.spool)
-
-
-def open_file(path: Path, name: str) -> IO[bytes]:
-    """Open a regular file for reading; a pipe or a device in its place neither blocks nor is read."""
-    with reading(name):
-        try:
-            return open_to_read(path)
-        except OSError as error:
-            if error.errno in (errno.EISDIR, errno.ENXIO):
-                raise CorpusError(f"{name} is not a regular file") from error
-            raise
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turn what the operating system refuses into an error that names the path."""
-    with storage_errors("read", name):
-        try:
-            yield
-        except OSError as error:
-            if error.errno in _MISSING:
-                raise CorpusError(f"there is no {name}", "check the path") from error
-            raise

@@ -30,6 +30,11 @@ def text_of(code_points: Codes) -> str:
     return code_points.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
+def with_lf(text: str) -> str:
+    """The text with LF for every CR LF and every CR alone."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def normalized(texts: Iterable[str], form: Literal["NFC", "NFD"]) -> Iterator[str]:
     """The texts, joined, in a normal form. What may still change with the text to come is held back."""
     boundary, held = _boundaries(), ""
