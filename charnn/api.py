@@ -104,6 +104,9 @@ class Run:
 
         ``settings`` are the fields of ``charnn.Sampling``: length (characters), temperature, top_k, top_p, min_p and
         stop (a tuple of texts). The same seed gives the same text. Raises UnknownCharacters, ConfigError.
+
+        A network of bytes counts bytes; one that is no UTF-8 comes as a surrogate, which
+        ``text.encode("utf-8", "surrogateescape")`` makes a byte again.
         """
         prompt = self._snapshot.as_read(prompt)
         _, pieces = generate(self.model, self.vocabulary, prompt, _sampling("sample", settings), seed)

@@ -15,6 +15,7 @@ from reference import cycle, forward, random_model, surprise
 from charnn.errors import ConfigError, UnknownCharacters
 from charnn.network.model import CharRNN
 from charnn.sampling.sampler import PRIME_LENGTH, Sample, Sampling, draw, generate, truncate
+from charnn.text.unicode import bytes_of
 from charnn.text.vocabulary import Vocabulary
 
 LETTERS = Vocabulary("\nabcdef")
@@ -232,13 +233,23 @@ def test_a_sample_does_not_depend_on_how_many_are_drawn_beside_it(count: int) ->
 # Vocabularies whose tokens are no whole characters
 
 
-def test_bytes_become_characters_and_the_length_counts_those() -> None:
+def test_bytes_leave_as_they_were_drawn_and_the_length_counts_them() -> None:
     vocabulary = Vocabulary.bytes_()
     model = cycle(vocabulary, [0xC3, 0xA9, 0x20])
-    for length in range(1, 7):
-        assert write(model, vocabulary, " ", length=length).text == ("é " * 4)[:length]
+    for length in range(1, 13):
+        assert bytes_of(write(model, vocabulary, " ", length=length).text) == ("é ".encode() * 4)[:length]
+    assert write(model, vocabulary, " ", length=6).text == "é é "
     assert write(model, vocabulary, "é", length=9, stop=("é",)).text == " "
-    assert write(cycle(vocabulary, [0xC3, 0x20]), vocabulary, " ", length=3).text == "\ufffd \ufffd"
+    assert bytes_of(write(cycle(vocabulary, [0xC3, 0x20]), vocabulary, " ", length=3).text) == b"\xc3 \xc3"
+
+
+def test_every_byte_can_leave_a_network_and_be_its_prompt() -> None:
+    vocabulary = Vocabulary.bytes_()
+    rising = cycle(vocabulary, list(range(256)))
+    prompt = vocabulary.decode(range(256))
+    assert bytes_of(write(rising, vocabulary, prompt, length=256).text) == bytes(range(256))
+    falling = cycle(vocabulary, list(range(255, -1, -1)))
+    assert bytes_of(write(falling, vocabulary, prompt[:1], length=256).text) == bytes(range(255, -1, -1))
 
 
 def test_decomposed_characters_are_written_composed_and_the_length_counts_those() -> None:

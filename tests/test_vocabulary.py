@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
+from charnn.text.unicode import bytes_of, readable
 from charnn.text.vocabulary import Vocabulary
 
 # Letters, marks in and out of order, Hangul as syllables and as jamo, a mark that is no mark by its class (U+0F73),
@@ -75,7 +76,25 @@ def test_bytes_give_back_every_text(text: str) -> None:
 @given(st.lists(st.integers(0, 255), max_size=12))
 def test_bytes_in_any_order_decode_alike_at_once_and_one_by_one(ids: list[int]) -> None:
     vocabulary = Vocabulary.bytes_()
-    assert stream(vocabulary, ids) == vocabulary.decode(ids) == bytes(ids).decode(errors="replace")
+    text = vocabulary.decode(ids)
+    assert stream(vocabulary, ids) == text
+    assert readable(text) == bytes(ids).decode(errors="replace")
+
+
+@given(st.lists(st.integers(0, 255), max_size=12))
+def test_bytes_that_are_no_text_come_back_as_they_were(ids: list[int]) -> None:
+    vocabulary = Vocabulary.bytes_()
+    text = vocabulary.decode(ids)
+    assert bytes_of(text) == bytes(ids)
+    assert vocabulary.unknown(text) == ""
+    assert vocabulary.encode(text).tolist() == ids
+
+
+def test_all_256_bytes_come_back_in_any_order() -> None:
+    vocabulary = Vocabulary.bytes_()
+    for ids in (list(range(256)), list(range(255, -1, -1))):
+        assert bytes_of(stream(vocabulary, ids)) == bytes(ids)
+        assert vocabulary.encode(vocabulary.decode(ids)).tolist() == ids
 
 
 @given(st.lists(st.sampled_from(sorted(TRICKY)), max_size=20))
@@ -104,7 +123,7 @@ def test_the_decoder_holds_back_no_more_than_32_characters() -> None:
 
 def test_a_byte_decoder_starts_afresh_after_a_flush() -> None:
     decoder = Vocabulary.bytes_().decoder()
-    assert (decoder.push(0xE2), decoder.flush(), decoder.push(0x41)) == ("", "\ufffd", "A")
+    assert (decoder.push(0xE2), decoder.flush(), decoder.push(0x41)) == ("", "\udce2", "A")
 
 
 def test_unknown_characters_are_named_harmlessly() -> None:
@@ -129,13 +148,15 @@ def test_a_code_point_below_between_or_beyond_the_known_ones_is_unknown(code: in
         of("az").encode_code_points(np.array([0x61, code], np.uint32))
 
 
-def test_a_lone_surrogate_is_unknown_to_characters_and_to_bytes() -> None:
+@pytest.mark.parametrize("surrogate", ["\ud800", "\udc7f", "\udd00", "\udfff"])
+def test_a_lone_surrogate_is_unknown_to_characters_and_to_bytes(surrogate: str) -> None:
     for vocabulary in (of("ab"), Vocabulary.bytes_()):
         with pytest.raises(UnknownCharacters) as caught:
-            vocabulary.encode("a\udc80")
-        assert caught.value.characters == vocabulary.unknown("a\udc80") == "\udc80"
-        assert r"'\udc80' (U+DC80)" in caught.value.message
-        assert vocabulary.without_unknown("a\udc80b") == "ab"
+            vocabulary.encode(f"a{surrogate}")
+        assert caught.value.characters == vocabulary.unknown(f"a{surrogate}") == surrogate
+        assert rf"'\u{ord(surrogate):04x}' (U+{ord(surrogate):04X})" in caught.value.message
+        assert vocabulary.without_unknown(f"a{surrogate}b") == "ab"
+    assert of("ab").unknown("a\udc80") == "\udc80"
 
 
 @given(tricky, tricky, st.sampled_from(["none", "nfc", "nfd"]))

@@ -42,7 +42,7 @@ OPTIONS = (
         metavar="N",
         default=SAMPLE_LENGTH,
         show_default=True,
-        help="Number of characters to generate.",
+        help="Number of characters, or bytes, to generate.",
     ),
     click.option("--top-k", type=int, default=0, metavar="N", help="Draw from the N most probable characters; 0: all."),
     click.option("--top-p", type=float, default=1.0, metavar="P", help="From the most probable that together reach P."),
@@ -68,7 +68,7 @@ def sampling_from(options: dict[str, Any]) -> Sampling:
 
 
 def read_prompt(argument: str) -> str:
-    """The prompt itself, or what the file or standard input that it names holds."""
+    """The prompt itself, or what the file or standard input that it names holds, be it text or any other bytes."""
     if argument != "-" and not argument.startswith("@"):
         return as_utf_8(argument)
     name = "standard input" if argument == "-" else argument[1:]
@@ -77,17 +77,20 @@ def read_prompt(argument: str) -> str:
             data = file.read(MAX_PROMPT + 1)
         if len(data) > MAX_PROMPT:
             raise CorpusError(f"the prompt in {printable(name)} is longer than {MAX_PROMPT:,} bytes")
-        return data.decode("utf-8")
+        return data.decode("utf-8", "surrogateescape")
     except FileNotFoundError as error:
         raise CorpusError(f"{printable(name)}: no such prompt file") from error
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"the prompt in {printable(name)} is not UTF-8 at byte {error.start}") from error
     except OSError as error:
         raise StorageError(f"cannot read the prompt from {printable(name)}: {error.strerror}") from error
 
 
 def without_unknown(text: str, vocabulary: Vocabulary, unknown: str) -> str:
-    """``text`` as the model can read it. Raises UnknownCharacters, unless they are to be skipped."""
+    """``text`` as the model can read it. Raises UnknownCharacters, unless they are to be skipped.
+
+    Also raises CorpusError for bytes that are no text, where the model does not read bytes.
+    """
+    if vocabulary.tokens != "bytes":
+        _check_text(text)
     if not (missing := vocabulary.unknown(text)):
         return text
     if unknown == "error":
@@ -95,6 +98,14 @@ def without_unknown(text: str, vocabulary: Vocabulary, unknown: str) -> str:
         message = f"the text has characters the model has never seen: {listed}"
         raise UnknownCharacters(missing, message, "--unknown skip leaves them out")
     return vocabulary.without_unknown(text)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        place = len(text[: error.start].encode("utf-8"))
+        raise CorpusError(f"the text is not UTF-8 at byte {place}", "a network of bytes could read it") from None
 
 
 def as_utf_8(word: str) -> str:

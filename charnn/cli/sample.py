@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections import deque
@@ -62,26 +63,35 @@ def command(
     text = read_prompt(prompt)
     loaded = load_run(run, newest)
     text = without_unknown(loaded.as_read(text), loaded.vocabulary, unknown)
+    bytewise = loaded.vocabulary.tokens == "bytes"
     samples, pieces = generate(loaded.model, loaded.vocabulary, text, settings, seed, count)
     if as_json:
         deque(pieces, maxlen=0)
-        print_json(samples, copies_of(loaded, samples) if copies else [])
+        print_json(samples, bytewise, copies_of(loaded, samples) if copies else [])
         return
-    write(text, samples, pieces, raw)
+    write(text, samples, pieces, raw, bytewise)
     if copies:
         tell_copies(loaded, samples)
 
 
-def print_json(samples: list[Sample], copies: list[Copies]) -> None:
+def print_json(samples: list[Sample], bytewise: bool, copies: list[Copies]) -> None:
     """One object a sample, with what it copied where that is known."""
+    from charnn.text.unicode import bytes_of, readable
+
     for sample, copied in zip_longest(samples, copies):
         fields = {key: value for key, value in asdict(sample).items() if key not in ("nats", "tokens")}
+        if bytewise:
+            fields |= {key: readable(fields[key]) for key in ("prompt", "text")}
+            fields["bytes"] = base64.b64encode(bytes_of(sample.text)).decode("ascii")
         fields["nats_per_character"] = round(sample.nats_per_character, 6)
         print(json.dumps(fields | ({"copies": copied.to_json()} if copied else {})))
 
 
-def write(prompt: str, samples: list[Sample], pieces: Iterator[tuple[int, str]], raw: bool) -> None:
-    """One sample as it is drawn; several one after the other, once all are complete."""
+def write(prompt: str, samples: list[Sample], pieces: Iterator[tuple[int, str]], raw: bool, bytewise: bool) -> None:
+    """One sample as it is drawn; several one after the other, once all are complete.
+
+    Bytes leave as they are, with no line end that was not drawn, but on a terminal.
+    """
     from charnn.terminal.safe import TextWriter
 
     with TextWriter(sys.stdout, raw) as writer:
@@ -89,7 +99,8 @@ def write(prompt: str, samples: list[Sample], pieces: Iterator[tuple[int, str]],
             writer.write(prompt)
             for _, piece in pieces:
                 writer.write(piece)
-            writer.write("\n")
+            if not bytewise or sys.stdout.isatty():
+                writer.write("\n")
             return
         deque(pieces, maxlen=0)
         for index, sample in enumerate(samples):

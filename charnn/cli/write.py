@@ -65,7 +65,7 @@ def command(
         if lines.attended:
             tell(f"{loaded.path}, seed {session.seed}: write a line, or none, and the network goes on.")
             tell(":help lists what else there is; Ctrl-C stops the network, Ctrl-D ends.")
-        session.read(without_unknown(text, session.vocabulary, unknown))
+        session.read(without_unknown(loaded.as_read(text), session.vocabulary, unknown))
         page.write(session.text)
         page.end_turn()
         exchange.run()

@@ -10,27 +10,38 @@ from charnn.text.vocabulary import Decoder
 class Ending:
     """Decodes one text as it is drawn, and knows where it ends.
 
-    ``reason`` is "length" after so many characters, "stop" where one of the ``stops`` would follow, and empty before.
-    Nothing of a stop is given away: the end of the text that could begin one is held back. With ``line`` the text also
-    ends, for the reason "line", with the end of a line that is not blank; it goes on in one if ``begun``.
+    ``reason`` is "length" after so many characters, or bytes where the tokens are bytes, "stop" where one of the
+    ``stops`` would follow, and empty before. Nothing of a stop is given away: the end of the text that could begin one
+    is held back. With ``line`` the text also ends, for the reason "line", with the end of a line that is not blank; it
+    goes on in one if ``begun``.
     """
 
     def __init__(self, decoder: Decoder, length: int, stops: Sequence[str], line: bool = False, begun: bool = False):
         self.reason = ""
         self._decoder, self._length, self._stops, self._line = decoder, length, stops, line
-        self._decoded = 0
+        self._taken = 0
         self._held = ""
         self._blank = not begun
 
     def take(self, token: int) -> str:
         """The text that is certain with one more token: often one character, sometimes none."""
-        text = self._decoder.push(token)[: self._length - self._decoded]
-        self._decoded += len(text)
-        if self._decoded >= self._length:
+        text = self._byte(token) if self._decoder.bytewise else self._characters(token)
+        if self._taken >= self._length:
             self.reason = "length"
         if self._stops:
             text = self._until_stop(text)
         return self._until_line_end(text) if self._line else text
+
+    def _characters(self, token: int) -> str:
+        text = self._decoder.push(token)[: self._length - self._taken]
+        self._taken += len(text)
+        return text
+
+    def _byte(self, token: int) -> str:
+        """The last one ends the text, in the middle of a character or not."""
+        self._taken += 1
+        text = self._decoder.push(token)
+        return text if self._taken < self._length else text + self._decoder.flush()
 
     def _until_stop(self, text: str) -> str:
         """What of the text held back, and of ``text``, comes before a stop and begins none."""

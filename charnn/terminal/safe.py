@@ -13,6 +13,7 @@ from typing import TextIO
 from rich.text import Text
 
 from charnn.errors import printable
+from charnn.text.unicode import bytes_of
 
 
 def escape(text: str, encoding: str | None = "utf-8") -> str:
@@ -54,7 +55,7 @@ class TextWriter:
         elif self._binary is None:
             self._stream.write(text)
         else:
-            self._binary.write(text.encode("utf-8", "surrogatepass"))
+            self._binary.write(bytes_of(text))
         if self._terminal:
             self.flush()
 
@@ -86,6 +87,8 @@ def _encodable(character: str, encoding: str) -> bool:
 
 
 def _visible(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
     return r"\r" if character == "\r" else printable(character).encode("ascii", "backslashreplace").decode("ascii")
 
 

@@ -30,6 +30,17 @@ def text_of(code_points: Codes) -> str:
     return code_points.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
+def bytes_of(text: str) -> bytes:
+    """A text in UTF-8. A surrogate from U+DC80 to U+DCFF stands for a byte that was no UTF-8 when the text was decoded,
+    and becomes that byte again (PEP 383)."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def readable(text: str) -> str:
+    """The text with U+FFFD for every byte that is no UTF-8."""
+    return bytes_of(text).decode("utf-8", "replace")
+
+
 def with_lf(text: str) -> str:
     """The text with LF for every CR LF and every CR alone."""
     return text.replace("\r\n", "\n").replace("\r", "\n")

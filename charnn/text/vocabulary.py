@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
-from charnn.text.unicode import MARKS_AT_MOST, NORMAL_FORMS, Codes, code_points_of, text_of
+from charnn.text.unicode import MARKS_AT_MOST, NORMAL_FORMS, Codes, bytes_of, code_points_of, text_of
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -35,6 +35,9 @@ _NAMED_AT_MOST = 10
 
 class Decoder(Protocol):
     """Ids, one at a time, into text as soon as the text is certain."""
+
+    bytewise: bool
+    """Whether an id is a byte, of which several may make a character."""
 
     def push(self, token_id: int) -> str:
         """Take one id; return the text that is now certain, often one character, sometimes none."""
@@ -112,7 +115,7 @@ class Vocabulary:
             return self.encode_code_points(code_points_of(text), unknown_id)
         if surrogates := self.unknown(text):
             raise _unknown_characters(surrogates)
-        return np.frombuffer(text.encode(), np.uint8)  # (N,)
+        return np.frombuffer(bytes_of(text), np.uint8)  # (N,)
 
     def encode_code_points(self, code_points: Codes, unknown_id: int | None = None) -> Ids:
         """The ids (N,) of code points (N,), or of byte values, that are normalized already.
@@ -127,10 +130,13 @@ class Vocabulary:
         return ids.astype(self.id_type)
 
     def unknown(self, text: str) -> str:
-        """The characters of the normalized text that have no id, each once, sorted. Of bytes: the surrogates."""
+        """The characters of the normalized text that have no id, each once, sorted.
+
+        Of bytes: the surrogates that stand for no byte.
+        """
         codes = np.unique(code_points_of(self._normalized(text)))
         if self.tokens == "bytes":
-            return text_of(codes[_is_surrogate(codes)])
+            return text_of(codes[_is_surrogate(codes) & ~((codes >= 0xDC80) & (codes <= 0xDCFF))])
         return text_of(codes[self._table.take(codes, mode="clip") < 0])
 
     def without_unknown(self, text: str) -> str:
@@ -141,7 +147,8 @@ class Vocabulary:
         return text
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
-        """The text of ids (N,). Bytes that are not UTF-8 become U+FFFD; what "nfd" split is composed (NFC).
+        """The text of ids (N,). A byte that is not UTF-8 becomes a surrogate (see `bytes_of`); what "nfd" split is
+        composed (NFC).
 
         Raises ConfigError for an id outside 0..V-1.
         """
@@ -149,7 +156,7 @@ class Vocabulary:
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < self.size:
             raise _no_such_id(int(chosen.max() if chosen.min() >= 0 else chosen.min()), self.size)
         if self.tokens == "bytes":
-            return chosen.astype(np.uint8).tobytes().decode(errors="replace")
+            return chosen.astype(np.uint8).tobytes().decode("utf-8", "surrogateescape")
         text = text_of(code_points_of(self.characters)[chosen])
         if self.normalize != "nfd":
             return text
@@ -205,6 +212,8 @@ class Vocabulary:
 class _Characters:
     """Every id is a character at once."""
 
+    bytewise = False
+
     def __init__(self, characters: str) -> None:
         self._characters = characters
 
@@ -218,8 +227,10 @@ class _Characters:
 class _Bytes:
     """A byte waits until its UTF-8 sequence is complete, or cannot be completed any more."""
 
+    bytewise = True
+
     def __init__(self) -> None:
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
 
     def push(self, token_id: int) -> str:
         return self._utf8.decode(_character(_ALL_BYTES, token_id).encode("latin-1"))
@@ -232,6 +243,8 @@ class _Bytes:
 
 class _Composer:
     """A letter waits, with the marks or the jamo that join it, for the character that no longer does."""
+
+    bytewise = False
 
     def __init__(self, characters: str) -> None:
         self._characters = characters
