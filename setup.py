@@ -41,12 +41,15 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["charnn", "charnn.*"]),
-    package_data={"charnn": ["py.typed"]},
+    package_data={"charnn": ["py.typed"], "charnn.export": ["web/*"]},
     cmdclass={"build_py": BuildWithPresetsAndCorpora},
     install_requires=["numpy>=1.24", "click>=8.2", "rich>=13", "pyyaml>=6", "safetensors>=0.4.5"],
     extras_require={
         "mpi": ["mpi4py>=4"],
-        "test": ["pytest>=7", "hypothesis>=6.88", "ruff", "mypy", "types-PyYAML", "setuptools>=70.1"],
+        "test": [
+            *("pytest>=7", "hypothesis>=6.88", "ruff", "mypy", "types-PyYAML", "setuptools>=70.1"),
+            "playwright>=1.40",
+        ],
     },
     entry_points={"console_scripts": ["charnn = charnn.__main__:main"]},
     classifiers=[

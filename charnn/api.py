@@ -20,8 +20,17 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn.config import Config, Setting, flat_settings, resolve
-from charnn.defaults import ALTERNATIVES, GRADIENT_POSITIONS, GRADIENT_SEED, GRADIENT_STEPS, NEURON_CHARACTERS
+from charnn.defaults import (
+    ALTERNATIVES,
+    EXPORT_DTYPE,
+    GRADIENT_POSITIONS,
+    GRADIENT_SEED,
+    GRADIENT_STEPS,
+    NEURON_CHARACTERS,
+)
 from charnn.errors import CheckpointError, ConfigError
+from charnn.export.facts import material_of, own_material
+from charnn.export.page import write_page
 from charnn.insight import compare as comparisons
 from charnn.insight.compare import Standing
 from charnn.insight.copies import Copies, find_copies
@@ -206,6 +215,19 @@ class Run:
         with self._material(text) as material:
             ids = material.head(characters)
             return measure_neurons(self.model, self.vocabulary, ids, context=material.context, since=since)
+
+    def export(self, path: StrPath, *, text: str | None = None, dtype: str = EXPORT_DTYPE) -> None:
+        """Write a page (.html) in which the network writes and reads, whole or not at all.
+
+        It shows a passage of ``text``, or of the validation text, and the units that tell most about it. ``dtype`` is
+        the precision of its weights: float16, or float32, which is exact. Raises ConfigError, StorageError.
+        """
+        if text is None:
+            shown = own_material(self._snapshot)
+        else:
+            with self._material(text) as material:
+                shown = material_of(self._snapshot, material)
+        write_page(self._snapshot, Path(path), shown, dtype)
 
     @contextmanager
     def _material(self, text: str | None) -> Iterator[Text]:

@@ -19,6 +19,9 @@ GRADIENT_POSITIONS = 128
 GRADIENT_SEED = 1
 """How far gradients are followed back, from how many losses, and the seed that these are drawn by."""
 
+EXPORT_DTYPE = "float16"
+"""Precision of the weights in a page."""
+
 COMPARE_PARAMETERS = 200_000
 COMPARE_BUDGET = "5m"
 """Size and training time of each network of a comparison."""

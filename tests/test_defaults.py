@@ -26,6 +26,7 @@ CALLS: dict[str, list[Callable[..., Any]]] = {
     "neurons": [charnn.load, charnn.Run.neurons],
     "gradients": [charnn.load, charnn.Run.gradients],
     "compare": [charnn.compare],
+    "export": [charnn.load, charnn.Run.export],
 }
 """Every command that Python programs can call, with the calls that do its work."""
 

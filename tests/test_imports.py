@@ -30,11 +30,12 @@ MAY_IMPORT = {
     "runs": "text network storage baseline yaml_file config errors",
     "training": "runs text network storage errors system",
     "insight": "runs sampling text network baseline storage config shipped errors defaults",
+    "export": "insight runs text network baseline storage config errors defaults",
     "planning": "training runs text network config errors system",
     "benchmark": "training runs sampling text network config errors system",
-    "api": "insight training runs sampling text network config errors defaults",
+    "api": "export insight training runs sampling text network config errors defaults",
     "terminal": "benchmark planning insight training runs sampling text network baseline storage config errors",
-    "cli": "terminal api benchmark planning insight training runs sampling text network baseline storage config "
+    "cli": "terminal api benchmark planning export insight training runs sampling text network baseline storage config "
     "yaml_file option shipped errors defaults system",
     "__init__": "api insight training sampling errors",
     "__main__": "cli system",

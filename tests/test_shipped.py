@@ -130,7 +130,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 def test_the_wheel_holds_every_module_preset_and_corpus(wheel: zipfile.ZipFile) -> None:
     modules = [path.relative_to(ROOT) for path in (ROOT / "charnn").rglob("*.py")]
     shipped = [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "corpora").glob("*.txt"), ROOT / "corpora" / "README.md"]
-    expected = {*map(str, modules), "charnn/py.typed", *(f"charnn/{path.relative_to(ROOT)}" for path in shipped)}
+    web = [path.relative_to(ROOT) for path in (ROOT / "charnn" / "export" / "web").iterdir()]
+    expected = {
+        *map(str, modules),
+        *map(str, web),
+        "charnn/py.typed",
+        *(f"charnn/{path.relative_to(ROOT)}" for path in shipped),
+    }
     assert {name for name in wheel.namelist() if ".dist-info/" not in name} == expected
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "neurons": "What single units respond to.",
     "gradients": "How far gradients reach back through time.",
     "compare": "Train cells of equal size equally long, and compare them.",
+    "export": "A web page in which a trained network writes.",
     "bench": "Speed on this machine, beside its limits.",
     "completion": "Tab completion for bash, zsh and fish.",
 }

@@ -1,0 +1,1 @@
+"""A trained network enters; a file leaves in which it runs without charnn."""
