@@ -14,9 +14,10 @@ from helpers import write_text
 PACKAGE = Path(__file__).parent.parent / "charnn"
 
 WITHOUT_POSIX = """
-import os, signal, subprocess, sys, types
+import mmap, os, shutil, signal, subprocess, sys, tempfile, types
 
 subprocess.signal = types.SimpleNamespace(**vars(signal))  # the standard library keeps what it needs of them
+subprocess.os = shutil.os = types.SimpleNamespace(**vars(os))
 for name in ("fcntl", "resource", "termios", "tty", "pty", "pwd", "grp", "syslog"):
     sys.modules[name] = None
 everywhere = {"SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM", "SIG_DFL", "SIG_IGN"}
@@ -24,9 +25,12 @@ for name in [name for name in vars(signal) if name.startswith("SIG") and name no
     delattr(signal, name)
 for name in ("pthread_sigmask", "pthread_kill", "sigwait", "sigpending", "alarm", "setitimer"):
     delattr(signal, name)
-for name in ("nice", "sysconf", "set_blocking", "killpg", "getpgrp", "sched_getaffinity", "fork", "getuid"):
+missing = "O_NOFOLLOW O_NONBLOCK O_DIRECTORY O_NOCTTY pread pwrite nice sysconf set_blocking killpg getpgrp getsid"
+for name in f"{missing} sched_getaffinity fork getuid geteuid mkfifo".split():
     if hasattr(os, name):
         delattr(os, name)
+if hasattr(mmap, "MADV_DONTNEED"):
+    del mmap.MADV_DONTNEED
 """
 
 
@@ -65,6 +69,11 @@ def test_every_module_loads(tmp_path: Path) -> None:
 def test_a_script_sees_that_they_are_missing(tmp_path: Path) -> None:
     for missing in ("import fcntl", "import resource", "signal.SIGHUP", "from signal import SIGKILL", "os.nice(1)"):
         assert python(missing, folder=tmp_path).returncode == 1, missing
+
+
+def test_a_map_of_a_text_is_let_go_as_far_as_the_system_can(home: Path) -> None:
+    script = "import numpy as np; from charnn.text.corpus import release; release(np.load(sys.argv[1], mmap_mode='r'))"
+    assert python(script, "run/corpus.npy", folder=home).returncode == 0
 
 
 def test_a_run_trained_in_one_process_goes_on(home: Path) -> None:

@@ -29,7 +29,7 @@ HOMES = {
 
 def main() -> None:
     """Do one task."""
-    if os.getpgrp() == os.getpid():
+    if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
         threading.Thread(target=_end_with_parent, daemon=True).start()
     spec = json.loads(sys.argv[1])
     task = spec.pop("task")

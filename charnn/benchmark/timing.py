@@ -73,6 +73,8 @@ class _MemoryWatch(threading.Thread):
 
 def team_memory() -> int:
     """Bytes that this process and its workers hold now, each page divided among those that share it; 0 if unknown."""
+    if not hasattr(os, "getsid"):
+        return 0
     ours, total = os.getsid(0), 0  # workers share what setsid(2) gave their parent
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError):  # the process is gone, or somebody else's

@@ -188,7 +188,7 @@ def release(ids: Ids) -> None:
     mapping: Any = ids
     while isinstance(mapping, np.ndarray):
         mapping = mapping.base
-    if isinstance(mapping, mmap.mmap):
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapping.madvise(mmap.MADV_DONTNEED)
 
 
