@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
-from rich.cells import cell_len
+from rich.cells import cell_len, get_character_cell_size
 
 from charnn.config import flat_settings, resolve
 from charnn.runs.opening import create, resume
@@ -125,6 +125,15 @@ def test_the_screen_says_everything_that_matters(run: TrainingRun, width: int, h
     ):
         assert words in text
     assert "\x1b" not in text
+
+
+def test_the_sample_keeps_joined_letters_together_and_on_the_screen(run: TrainingRun) -> None:
+    course = trained(run)
+    words = ["\u0645\u06cc\u200c\u062e", "\u0915\u094d\u200d\u0937", "e\u0301\u0323"]
+    course.sample = "".join(words * 20)
+    lines = shown(course, 61, 24)
+    assert all(sum(map(get_character_cell_size, line)) <= 61 for line in lines)
+    assert course.sample in "".join(line.rstrip() for line in lines)
 
 
 def test_the_screen_is_ascii_where_the_locale_is_not_utf8(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ ACTIVATION = Scale(
     ),
     marks=("N", "n", "-", " ", "+", "p", "P"),
     names=("-1", "-.6", "-.3", "0", ".3", ".6", "1"),
+    adds=False,
 )
 """Shares of the largest value that a unit takes: from negative in blue to positive in red."""
 
@@ -90,7 +91,8 @@ class Passage:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Legend(f"unit {self.unit}, shares of {self.largest:.2f}:", ACTIVATION)
-        yield PaintedText(characters(self.vocabulary, self.ids, self.values / self.largest), ACTIVATION)
+        text = characters(self.vocabulary, self.ids, self.values / self.largest, ACTIVATION.adds)
+        yield PaintedText(text, ACTIVATION)
 
 
 @dataclass(frozen=True)

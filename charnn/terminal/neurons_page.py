@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from charnn.insight.reading import Ids
 from charnn.terminal.neurons import ACTIVATION
-from charnn.terminal.painting import characters
+from charnn.terminal.painting import Painted, characters, drawn
 from charnn.terminal.safe import escape
 from charnn.text.vocabulary import Vocabulary
 
@@ -44,16 +44,17 @@ def page(
     )
     parts = [HEAD.format(title=_quoted(title), steps=steps, low=low, high=high)]
     for caption, values in shown:
-        parts.append(f"<h2>{_quoted(caption)}</h2>\n<pre>{_spans(characters(vocabulary, ids, values))}</pre>\n")
+        text = drawn(characters(vocabulary, ids, values, ACTIVATION.adds), "utf-8", ACTIVATION.adds)
+        parts.append(f"<h2>{_quoted(caption)}</h2>\n<pre>{_spans(text)}</pre>\n")
     return "".join([*parts, "</body></html>\n"])
 
 
-def _spans(cells: Sequence[tuple[str, float]]) -> str:
+def _spans(text: Iterable[Painted]) -> str:
     """Neighbours of the same colour share a span."""
     parts = []
-    for step, group in groupby(cells, key=lambda cell: ACTIVATION.step(cell[1])):
-        text = _quoted("".join(character for character, _ in group))
-        parts.append(f'<span class="s{step}">{text}</span>' if ACTIVATION.styles[step] else text)
+    for step, group in groupby(text, key=lambda painted: ACTIVATION.step(painted[1])):
+        quoted = html.escape("".join(shown for shown, _ in group))
+        parts.append(f'<span class="s{step}">{quoted}</span>' if ACTIVATION.styles[step] else quoted)
     return "".join(parts)
 
 

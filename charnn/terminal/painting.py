@@ -8,14 +8,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from charnn.network.cells import Array
-from charnn.terminal.safe import one_line
+from charnn.terminal.cells import attaches, text_width
+from charnn.terminal.safe import Escaper
 from charnn.text.vocabulary import Vocabulary
 
 Painted = tuple[str, float]
@@ -33,6 +34,8 @@ class Scale:
     styles: tuple[str, ...]
     marks: tuple[str, ...]
     names: tuple[str, ...]
+    adds: bool = True
+    """Whether the values of what is drawn as one add up, as surprises do; otherwise the last one counts."""
 
     def step(self, value: float) -> int:
         return bisect_right(self.limits, value)
@@ -42,8 +45,9 @@ def has_color(console: Console) -> bool:
     return console.color_system is not None and not console.no_color
 
 
-def characters(vocabulary: Vocabulary, ids: Array, values: Array) -> list[Painted]:
-    """The text of ``ids`` (n,) character by character, each with the sum of ``values`` (n,) over its tokens.
+def characters(vocabulary: Vocabulary, ids: Array, values: Array, adds: bool = True) -> list[Painted]:
+    """The text of ``ids`` (n,) character by character, each with the sum of ``values`` (n,) over its tokens, or with
+    the last of them where values do not add up.
 
     A character that is cut off at the start or the end of byte tokens shows as U+FFFD.
     """
@@ -53,7 +57,27 @@ def characters(vocabulary: Vocabulary, ids: Array, values: Array) -> list[Painte
     starts = starts if len(starts) and starts[0] == 0 else np.append(0, starts)
     stops = [*starts[1:].tolist(), len(ids)]
     spans = list(zip(starts.tolist(), stops, strict=True)) if len(ids) else []
-    return [(bytes(ids[a:b].tolist()).decode(errors="replace"), float(values[a:b].sum())) for a, b in spans]
+    texts = (bytes(ids[a:b].tolist()).decode(errors="replace") for a, b in spans)
+    totals = (float(values[a:b].sum() if adds else values[b - 1]) for a, b in spans)
+    return list(zip(texts, totals, strict=True))
+
+
+def drawn(text: Iterable[Painted], encoding: str, adds: bool = True) -> Iterator[Painted]:
+    """What stands for a text on a terminal: characters that are drawn as one, such as a letter with its marks, stand
+    together, with the sum of their values, or with the last where values do not add up."""
+    escaper = Escaper(encoding)
+    cluster, total = "", 0.0
+    for (characters, value), (following, _) in pairwise([*text, ("", 0.0)]):
+        after = [*characters[1:], following[:1]]
+        shown = "".join(escaper.show(character, next_) for character, next_ in zip(characters, after, strict=True))
+        if cluster and attaches(shown[0], cluster):
+            cluster, total = cluster + shown, total + value if adds else value
+            continue
+        if cluster:
+            yield cluster, total
+        cluster, total = shown, value
+    if cluster:
+        yield cluster, total
 
 
 @dataclass(frozen=True)
@@ -84,21 +108,21 @@ class PaintedText:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         draw = self._colored if has_color(console) else self._marked
         gutter = self.gutter
-        for row in self._rows(max(8, options.max_width - cell_len(gutter)), options):
+        for row in self._rows(max(8, options.max_width - len(gutter)), options):
             yield from draw(row, gutter)
             gutter = " " * len(gutter)
 
-    def _rows(self, width: int, options: ConsoleOptions) -> Iterator[Row]:
+    def _rows(self, most: int, options: ConsoleOptions) -> Iterator[Row]:
         row: Row = []
         used = 0
-        for character, value in self.characters:
-            shown = _visible(character, options)
-            if row and used + cell_len(shown) > width:
+        for cluster, value in drawn(self.characters, options.encoding, self.scale.adds):
+            shown = _visible(cluster, options)
+            if row and used + text_width(shown) > most:
                 yield row
                 row, used = [], 0
             row.append((shown, self.scale.step(value)))
-            used += cell_len(shown)
-            if character == "\n":
+            used += text_width(shown)
+            if cluster == "\n":
                 yield row
                 row, used = [], 0
         if row:
@@ -112,7 +136,7 @@ class PaintedText:
 
     def _marked(self, row: Row, gutter: str) -> Iterator[Text]:
         yield _line(gutter).append("".join(shown for shown, _ in row))
-        marks = "".join(self.scale.marks[step] * cell_len(shown) for shown, step in row).rstrip()
+        marks = "".join(self.scale.marks[step] * text_width(shown) for shown, step in row).rstrip()
         if marks:
             yield _line(" " * len(gutter)).append(marks)
 
@@ -124,7 +148,7 @@ def _line(gutter: str) -> Text:
 _LINE_ENDS = ("↵", "\\n")
 
 
-def _visible(character: str, options: ConsoleOptions) -> str:
-    if character == "\n":
+def _visible(cluster: str, options: ConsoleOptions) -> str:
+    if cluster == "\n":
         return _LINE_ENDS[options.ascii_only]
-    return one_line(character, options.encoding)
+    return r"\t" if cluster == "\t" else cluster

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rich.cells import cell_len
-
 from charnn.baseline.ngrams import Baseline
+from charnn.terminal.cells import clusters, text_width
 
 
 def duration(seconds: float) -> str:
@@ -74,9 +73,9 @@ def judged(value: float, baseline: Baseline | None) -> str:
 
 def end_of(text: str, width: int) -> str:
     """A path in ``width`` columns; its end says more than its beginning."""
-    if cell_len(text) <= width:
+    if text_width(text) <= width:
         return text
-    end = text
-    while cell_len(end) > width - 2:
-        end = end[1:]
-    return f"..{end}"
+    kept = list(clusters(text))
+    while sum(map(text_width, kept)) > width - 2:
+        kept.pop(0)
+    return f"..{''.join(kept)}"

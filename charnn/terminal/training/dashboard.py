@@ -15,6 +15,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from charnn.terminal import words
+from charnn.terminal.cells import clusters, measurable, text_width
 from charnn.terminal.charts.chart import Chart, Level, Mark, Series
 from charnn.terminal.safe import one_line
 from charnn.terminal.training.course import Course
@@ -195,12 +196,12 @@ class _Page:
     def folded(self, text: str) -> list[Text]:
         """A line of the model's, cut where the screen ends."""
         pieces, line = [], ""
-        for character in self.safe(text):
-            if cell_len(line + character) > self.width:
-                pieces.append(Text(line))
+        for cluster in clusters(self.safe(text)):
+            if text_width(line + cluster) > self.width:
+                pieces.append(measurable(line))
                 line = ""
-            line += character
-        return [*pieces, Text(line)]
+            line += cluster
+        return [*pieces, measurable(line)]
 
     def footer(self) -> Text:
         if self.course.notice:
