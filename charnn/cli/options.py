@@ -108,8 +108,9 @@ class GroupedCommand(ExamplesFirst):
         for heading, records in groups.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
-        with formatter.section("Presets"):
-            formatter.write_dl(list(preset_lines().items()))
+        if presets := preset_lines():  # a package that was copied alone has none
+            with formatter.section("Presets"):
+                formatter.write_dl(list(presets.items()))
 
 
 newest_flag = click.option(
