@@ -49,6 +49,9 @@ OPTIONS = (
     click.option(
         "--min-p", type=float, default=0.0, metavar="P", help="From those at least P times as probable as the top."
     ),
+    click.option(
+        "--no-repeat", type=int, default=0, metavar="N", help="Repeat no passage of N characters; 0: as it comes."
+    ),
     click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."),
 )
 

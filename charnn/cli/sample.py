@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charnn.cli import note
 from charnn.cli.copies import copies_of, tell_copies
 from charnn.cli.drawing import drawing_options, read_prompt, sampling_from, without_unknown
 from charnn.cli.loading import load_run
@@ -68,10 +69,11 @@ def command(
     if as_json:
         deque(pieces, maxlen=0)
         print_json(samples, bytewise, copies_of(loaded, samples) if copies else [])
-        return
-    write(text, samples, pieces, raw, bytewise)
-    if copies:
-        tell_copies(loaded, samples)
+    else:
+        write(text, samples, pieces, raw, bytewise)
+        if copies:
+            tell_copies(loaded, samples)
+    note_loops(samples)
 
 
 def print_json(samples: list[Sample], bytewise: bool, copies: list[Copies]) -> None:
@@ -105,3 +107,14 @@ def write(prompt: str, samples: list[Sample], pieces: Iterator[tuple[int, str]],
         deque(pieces, maxlen=0)
         for index, sample in enumerate(samples):
             writer.write((f"{SEPARATOR}\n" if index else "") + f"{prompt}{sample.text}\n")
+
+
+def note_loops(samples: list[Sample]) -> None:
+    """Say so where a text has fallen into a loop, and what helps."""
+    from charnn.sampling.loops import loop_length
+
+    lengths = [loop_length(sample.text) for sample in samples]
+    if not any(lengths):
+        return
+    what = "the text ends" if len(samples) == 1 else f"{sum(map(bool, lengths))} of {len(samples)} texts end"
+    note(f"{what} in a loop of {max(lengths)} characters; try a higher --temperature, or --no-repeat 20")

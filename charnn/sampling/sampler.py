@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from charnn.errors import CheckpointError, ConfigError
 from charnn.network.cells import Array
 from charnn.network.model import Carry, CharRNN
 from charnn.sampling.ending import Ending
+from charnn.sampling.loops import Passages
 from charnn.sampling.stepper import Stepper
 from charnn.text.vocabulary import Vocabulary
 
@@ -40,6 +41,8 @@ class Sampling:
     ``temperature`` divides the logits: below 1 the likely becomes likelier, 0 always takes the likeliest. ``top_k``
     keeps the k likeliest characters (0: all), ``top_p`` the likeliest that together have probability p (nucleus
     sampling, Holtzman et al. 2020), ``min_p`` those at least p times as likely as the likeliest (Nguyen et al. 2024).
+    ``no_repeat`` n draws no character that would complete a passage of n of them that the text holds already, once the
+    word that it stands in is out (0: draws any).
     """
 
     length: int = SAMPLE_LENGTH
@@ -47,6 +50,7 @@ class Sampling:
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    no_repeat: int = 0
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -56,6 +60,7 @@ class Sampling:
             ("top_k", self.top_k >= 0, "0 (all) or more"),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
             ("min_p", 0 <= self.min_p <= 1, "from 0 to 1"),
+            ("no_repeat", self.no_repeat == 0 or self.no_repeat >= 2, "0 (off) or at least 2"),
             ("stop", all(self.stop), "a text that is not empty"),
         ):
             if not valid:
@@ -89,11 +94,14 @@ class _Stream:
     sample: Sample
     rng: np.random.Generator
     ending: Ending
+    passages: Passages | None
     pieces: list[str] = field(default_factory=list)
 
     def take(self, token: int, nats: float) -> str:
         """Take a drawn token and the surprise at it; return the text that is now certain."""
         certain = self.ending.take(token)
+        if self.passages is not None:
+            self.passages.take(token)
         self.sample.nats += nats
         self.sample.tokens += 1
         self.pieces.append(certain)
@@ -138,6 +146,7 @@ def generate(
             Sample(prompt, seed, settings.temperature),
             generator(seed, index),
             Ending(vocabulary.decoder(), settings.length, settings.stop),
+            Passages(settings.no_repeat, vocabulary, ids.tolist() if prompt else ()) if settings.no_repeat else None,
         )
         for index in range(count)
     ]
@@ -150,7 +159,8 @@ def _draw(model: CharRNN, ids: Array, settings: Sampling, streams: list[_Stream]
     active = list(enumerate(streams))
     for uniforms in _uniforms(streams):
         ended = False
-        tokens, nats = draw(step(tokens), settings, uniforms)
+        barred = [stream.passages.barred() for stream in streams if stream.passages]
+        tokens, nats = draw(step(tokens), settings, uniforms, barred)
         drawn, surprises = tokens.tolist(), nats.tolist()
         for index, stream in active:
             if text := stream.take(drawn[index], surprises[index]):
@@ -185,8 +195,10 @@ def read(model: CharRNN, ids: Array, carry: Carry) -> Iterator[tuple[Array, Carr
         yield w.logits, carry
 
 
-def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Array]:
-    """One character a stream from ``logits`` (B, V) and ``uniforms`` (B,) in [0, 1).
+def draw(
+    logits: Array, settings: Sampling, uniforms: Array, barred: Sequence[Sequence[int]] = ()
+) -> tuple[Array, Array]:
+    """One character a stream from ``logits`` (B, V) and ``uniforms`` (B,) in [0, 1), none that is ``barred`` (B, any).
 
     Returns their ids (B,) and the model's surprise at them in nats (B,), at temperature 1 and untruncated. Raises
     CheckpointError where the logits are not finite.
@@ -198,10 +210,12 @@ def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Arr
         )
     z = np.subtract(logits, top, dtype=np.float64, order="C")  # (B, V)
     weights = np.exp(z)
+    allowed = without(z, barred) if any(barred) else z
     if settings.temperature == 0:
-        tokens = z.argmax(axis=1)
+        tokens = allowed.argmax(axis=1)
     else:
-        tempered = weights if settings.temperature == 1 else np.exp(z / max(settings.temperature, COLDEST))
+        as_they_are = settings.temperature == 1 and allowed is z
+        tempered = weights if as_they_are else np.exp(allowed / max(settings.temperature, COLDEST))
         cumulated = np.add.accumulate(truncate(tempered, settings), axis=1)
         tokens = (cumulated > uniforms[:, None] * cumulated[:, -1:]).argmax(axis=1)
     return tokens, np.log(np.add.reduce(weights, axis=1)) - z.take(tokens + _row_starts(*z.shape))
@@ -210,6 +224,19 @@ def draw(logits: Array, settings: Sampling, uniforms: Array) -> tuple[Array, Arr
 @functools.lru_cache
 def _row_starts(B: int, V: int) -> Array:
     return np.arange(0, B * V, V)
+
+
+def without(z: Array, barred: Sequence[Sequence[int]]) -> Array:
+    """The logits ``z`` (B, V) with those of the ``barred`` at minus infinity and the largest of the others at 0.
+
+    Where nothing would be left, nothing is barred.
+    """
+    z = z.copy()
+    for row, ids in zip(z, barred, strict=True):
+        if 0 < len(ids) < len(row):
+            row[list(ids)] = -np.inf
+            row -= row.max()
+    return z
 
 
 def truncate(weights: Array, settings: Sampling) -> Array:

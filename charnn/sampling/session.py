@@ -19,6 +19,7 @@ from charnn.network.cells import Array
 from charnn.network.loss import probabilities, surprise
 from charnn.network.model import Carry, CharRNN
 from charnn.sampling.ending import Ending
+from charnn.sampling.loops import Passages
 from charnn.sampling.sampler import Sampling, checked_seed, draw, generator, read
 from charnn.sampling.stepper import Stepper
 from charnn.text.vocabulary import Vocabulary
@@ -78,12 +79,12 @@ class Session:
     @property
     def ids(self) -> Array:
         """The tokens of the text (N,)."""
-        return np.concatenate([state.ids for state in self._turns()])
+        return np.concatenate([state.ids for state in _turns(self.state)])
 
     @property
     def nats(self) -> Array:
         """The model's surprise at each of them (N,); nan for the first."""
-        return np.concatenate([state.nats for state in self._turns()])
+        return np.concatenate([state.nats for state in _turns(self.state)])
 
     @property
     def text(self) -> str:
@@ -136,13 +137,6 @@ class Session:
     def _ends_a_line(self, state: State) -> bool:
         return self.vocabulary.characters[state.last] == "\n"
 
-    def _turns(self) -> Iterator[State]:
-        """The states from that without a text to that of now."""
-        turns = [self.state]
-        while (before := turns[-1].before) is not None:
-            turns.append(before)
-        return reversed(turns)
-
     def _after(self, state: State, ids: Array) -> State:
         """The state once ``ids`` (n,) are read, too. A text begins cold, as a prompt does: nothing is before it."""
         cold = state.before is None
@@ -159,13 +153,17 @@ class Session:
         """Draw after ``led``, the turn as far as it was read; what was drawn is kept once the writing ends."""
         self.stopped_by = ""
         self._stepper.set_carry(led.carry)
+        passages = self._passages(led, settings.no_repeat) if settings.no_repeat else None
         drawn: list[int] = []
         nats: list[float] = []
         last, shown = led.last, 0
         with contextlib.suppress(GeneratorExit):
             while not ending.reason:
-                tokens, surprises = draw(self._stepper(np.array([last])), settings, self._rng.random(1))
+                barred = [passages.barred()] if passages else []
+                tokens, surprises = draw(self._stepper(np.array([last])), settings, self._rng.random(1), barred)
                 last = int(tokens[0])
+                if passages:
+                    passages.take(last)
                 drawn.append(last)
                 nats.append(float(surprises[0]))
                 if text := ending.take(last):
@@ -173,6 +171,11 @@ class Session:
                     yield text
         self.stopped_by = ending.reason
         self._keep(led, drawn, nats, shown)
+
+    def _passages(self, led: State, length: int) -> Passages:
+        """Those of the text as far as it was read."""
+        ids = np.concatenate([state.ids for state in _turns(led)])
+        return Passages(length, self.vocabulary, ids.tolist())
 
     def _keep(self, led: State, drawn: list[int], nats: list[float], shown: int) -> None:
         """End the turn with those tokens whose text, of ``shown`` characters, was yielded.
@@ -190,3 +193,11 @@ class Session:
         if len(ids):
             last = [led.last, *drawn][kept]
             self._state = State(self._stepper.carry(), last, ids, np.append(led.nats, nats[:kept]), kept, led.before)
+
+
+def _turns(state: State) -> Iterator[State]:
+    """The states from that without a text to this one."""
+    turns = [state]
+    while (before := turns[-1].before) is not None:
+        turns.append(before)
+    return reversed(turns)

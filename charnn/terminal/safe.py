@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from itertools import zip_longest
 from types import TracebackType
 from typing import TextIO
 
@@ -80,7 +81,7 @@ def escape(text: str, encoding: str | None = "utf-8") -> str:
 
 def with_next(text: str) -> Iterator[tuple[str, str]]:
     """Each character with the one after, which is empty for the last."""
-    return zip(text, [*text[1:], ""], strict=True)
+    return zip_longest(text, text[1:], fillvalue="")
 
 
 def one_line(text: str, encoding: str | None = "utf-8") -> str:
