@@ -13,14 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import complaint, names
-from hypothesis import given
-from hypothesis import strategies as st
 
-from charnn.errors import CheckpointError, ConfigError, StorageError
-from charnn.text.corpus import encode, open_ids, split, survey
+from charnn.errors import CheckpointError, StorageError
+from charnn.text.corpus import encode, open_ids, survey
 from charnn.text.options import ReadOptions
 from charnn.text.sources import open_sources
+from charnn.text.split import Parts
 from charnn.text.vocabulary import Vocabulary
+
+
+def whole(length: int) -> Parts:
+    """The parts of a single file of which nothing is held out."""
+    return np.array([[length, 0, 0]])
+
 
 needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
 
@@ -38,7 +43,7 @@ def test_ids_on_disk_decode_to_the_text(file: Path, options: dict[str, str]) -> 
         else:
             vocabulary = Vocabulary.from_code_points(seen.code_points, sources.options.normalize)
         path = file.with_name("ids.npy")
-        fingerprint = encode(sources, path, vocabulary.encode_code_points, vocabulary.id_type, seen.characters)
+        fingerprint = encode(sources, path, vocabulary.encode_code_points, vocabulary.id_type, whole(seen.characters))
     ids = open_ids(path, fingerprint)
     assert vocabulary.decode(ids) == text
     assert ids.tolist() == vocabulary.encode(text).tolist()
@@ -51,7 +56,7 @@ def test_ids_on_disk_decode_to_the_text(file: Path, options: dict[str, str]) -> 
 def test_ids_above_a_byte_are_stored_little_endian(file: Path) -> None:
     file.write_bytes("".join(map(chr, range(0x100, 0x300))).encode())
     with open_sources([file], file.parent) as sources:
-        fingerprint = encode(sources, file.with_name("i"), lambda codes: codes - np.uint32(0x100), ">u2", 512)
+        fingerprint = encode(sources, file.with_name("i"), lambda codes: codes - np.uint32(0x100), ">u2", whole(512))
     assert file.with_name("i").read_bytes()[128:132] == b"\x00\x00\x01\x00"
     assert open_ids(file.with_name("i"), fingerprint).tolist() == list(range(512))
     with file.with_name("i").open("ab") as copy:
@@ -85,7 +90,7 @@ def test_progress_and_stop_are_called_for_every_block_of_both_passes(file: Path)
     with open_sources([file], file.parent) as opened:
         sources = replace(opened, block_size=4)
         survey(sources, lambda done, total: calls.append((done, total)), lambda: stops.append(1))
-        encode(sources, file.with_name("i"), lambda c: c, "u1", 10, lambda d, t: calls.append((d, t)))
+        encode(sources, file.with_name("i"), lambda c: c, "u1", whole(10), lambda d, t: calls.append((d, t)))
     assert calls == [(4, 10), (8, 10), (10, 10)] * 2
     assert len(stops) == 3
 
@@ -97,7 +102,7 @@ def test_a_stop_leaves_no_file_behind(file: Path) -> None:
         raise KeyboardInterrupt
 
     with open_sources([file], file.parent) as sources, pytest.raises(KeyboardInterrupt):
-        encode(sources, file.with_name("i"), lambda codes: codes, "u1", 10, stop=stop)
+        encode(sources, file.with_name("i"), lambda codes: codes, "u1", whole(10), stop=stop)
     assert names(file.parent) == ["text.txt"]
 
 
@@ -109,7 +114,7 @@ def test_a_corpus_that_changes_between_the_passes_is_noticed(file: Path, later: 
         seen = survey(sources)
         vocabulary = Vocabulary.from_code_points(seen.code_points)
         file.write_bytes(later)
-        what = complaint(lambda: encode(sources, path, vocabulary.encode_code_points, vocabulary.id_type, 10))
+        what = complaint(lambda: encode(sources, path, vocabulary.encode_code_points, vocabulary.id_type, whole(10)))
     assert "changed while it was read" in what
     assert names(file.parent) == ["text.txt"]
 
@@ -120,7 +125,7 @@ def test_a_stale_temporary_file_is_in_nobodys_way(file: Path) -> None:
     stale = path.with_name(f".ids.npy.1-{'0' * 16}.tmp")
     stale.write_bytes(b"half of something")
     with open_sources([file], file.parent) as sources:
-        encode(sources, path, lambda codes: codes, "u1", 2)
+        encode(sources, path, lambda codes: codes, "u1", whole(2))
     assert names(file.parent) == [stale.name, "ids.npy", "text.txt"]
 
 
@@ -128,7 +133,7 @@ def test_a_folder_that_is_missing_or_a_file_cannot_take_the_ids(file: Path) -> N
     file.write_bytes(b"ab")
     with open_sources([file], file.parent) as sources:
         for path in (file.with_name("missing") / "ids.npy", file / "ids.npy"):
-            assert str(path) in complaint(lambda p=path: encode(sources, p, lambda c: c, "u1", 2), StorageError)
+            assert str(path) in complaint(lambda p=path: encode(sources, p, lambda c: c, "u1", whole(2)), StorageError)
 
 
 def test_a_full_disk_is_reported_with_the_path(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +145,7 @@ def test_a_full_disk_is_reported_with_the_path(file: Path, monkeypatch: pytest.M
 
     with open_sources([file], file.parent) as sources, monkeypatch.context() as patch:
         patch.setattr(os, "fsync", no_space)
-        what = complaint(lambda: encode(sources, path, lambda codes: codes, "u1", 2), StorageError)
+        what = complaint(lambda: encode(sources, path, lambda codes: codes, "u1", whole(2)), StorageError)
     assert what.startswith(f"cannot write {path}: No space left on device")
     assert names(file.parent) == ["text.txt"]
 
@@ -156,7 +161,9 @@ def test_a_disk_that_fills_up_while_ids_are_written_is_reported(file: Path, monk
 
     monkeypatch.setattr(os, "write", filling_up)
     with open_sources([file], file.parent) as sources:
-        what = complaint(lambda: encode(sources, file.with_name("i"), lambda codes: codes, "u1", 200_000), StorageError)
+        what = complaint(
+            lambda: encode(sources, file.with_name("i"), lambda codes: codes, "u1", whole(200_000)), StorageError
+        )
     assert "No space left" in what
 
 
@@ -166,7 +173,7 @@ def test_memory_stays_the_same_for_a_larger_corpus(file: Path) -> None:
         tracemalloc.start()
         with open_sources([file], file.parent) as sources:
             seen = survey(sources)
-            encode(sources, file.with_name("i"), lambda codes: codes, "u1", seen.characters)
+            encode(sources, file.with_name("i"), lambda codes: codes, "u1", whole(seen.characters))
         highest = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return highest
@@ -197,7 +204,7 @@ def ids(file: Path) -> tuple[Path, str]:
     file.write_bytes(b"abcdefghij" * 20)
     path = file.with_name("ids.npy")
     with open_sources([file], file.parent) as sources:
-        return path, encode(sources, path, lambda codes: codes, "u1", 200)
+        return path, encode(sources, path, lambda codes: codes, "u1", whole(200))
 
 
 def test_changing_the_corpus_after_encoding_has_no_effect(file: Path, ids: tuple[Path, str]) -> None:
@@ -252,36 +259,3 @@ def test_checking_the_copy_can_be_stopped(ids: tuple[Path, str]) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         open_ids(*ids, stop=stop)
-
-
-# The cut
-
-
-def test_the_cut_is_exact() -> None:
-    cut = split(1_115_394, 0.1, 0)
-    assert (cut.train, cut.validation, cut.test) == (
-        slice(0, 1_003_854),
-        slice(1_003_854, 1_115_394),
-        slice(1_115_394, 1_115_394),
-    )
-    assert split(10, 0.1, 0.2).test == slice(8, 10)
-    assert split(100, 0.07, 0.07).train.stop == 86  # 100 * (1 - 0.07 - 0.07) is 85.99999999999999 in floating point
-    assert split(100, 0, 0).train == slice(0, 100)
-
-
-@given(st.integers(0, 10**12), st.integers(0, 99), st.integers(0, 99))
-def test_the_parts_follow_each_other_without_gaps(length: int, val: int, test: int) -> None:
-    if val + test >= 100:
-        complaint(lambda: split(length, val / 100, test / 100), ConfigError)
-        return
-    cut = split(length, val / 100, test / 100)
-    assert 0 == cut.train.start <= cut.train.stop == cut.validation.start
-    assert cut.validation.stop == cut.test.start <= cut.test.stop == length
-    assert cut.train.stop == length * (100 - val - test) // 100
-    assert val or cut.validation.start == cut.validation.stop
-    assert test or cut.test.start == cut.test.stop
-
-
-@pytest.mark.parametrize(("val", "test"), [(1.0, 0), (-0.1, 0), (float("nan"), 0), (0, float("inf")), (0.5, 0.5)])
-def test_fractions_that_make_no_sense_are_refused(val: float, test: float) -> None:
-    complaint(lambda: split(100, val, test), ConfigError)

@@ -161,13 +161,13 @@ def blocks_with(page: Page, words: str) -> list[Block]:
 
 def test_the_pytorch_example_names_the_run_that_the_quick_start_makes() -> None:
     from charnn.text.batches import Batches
-    from charnn.text.corpus import split
+    from charnn.text.split import cut
     from charnn.yaml_file import read_file
 
     text = (ROOT / "corpora" / "dialogues.txt").read_bytes()
     settings = config.resolve(read_file(ROOT / "configs" / "tiny.yaml")).config
-    training = split(len(text), settings.data.val_fraction, settings.data.test_fraction).train
-    ids = np.broadcast_to(np.uint8(0), training.stop - training.start)
+    training, _, _ = cut(len(text), settings.data.val_fraction, settings.data.test_fraction)
+    ids = np.broadcast_to(np.uint8(0), training)
     per_epoch = Batches(ids, settings.training.batch_size, settings.training.seq_length).chunks_per_epoch
     assert settings.training.epochs is not None
     (example,) = blocks_with(RUNS, "import torch")

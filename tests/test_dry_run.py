@@ -111,6 +111,11 @@ def blocks(codes: np.ndarray, size: int) -> list[np.ndarray]:
     return [codes[start : start + size] for start in range(0, len(codes), size)]
 
 
+def parts(codes: np.ndarray, train: int) -> list[tuple[int, np.ndarray]]:
+    """A text as two pieces: the train part and the validation part."""
+    return [(0, codes[:train]), (1, codes[train:])]
+
+
 def random_codes(count: int, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).integers(32, 127, count).astype(np.uint32)
 
@@ -125,19 +130,21 @@ def test_the_hash_of_a_window_depends_on_its_characters_alone() -> None:
 @given(st.integers(1, 3000))
 def test_blocks_make_no_difference(size: int) -> None:
     codes = np.tile(random_codes(1500), 2)
-    whole = find_repeats([codes], len(codes), 2700, 3000)
-    assert find_repeats(blocks(codes, size), len(codes), 2700, 3000) == whole
+    whole = find_repeats(parts(codes, 2700), len(codes))
+    train, validation = parts(codes, 2700)
+    small = [(part, block) for part, piece in (train, validation) for block in blocks(piece, size)]
+    assert find_repeats(small, len(codes)) == whole
 
 
 def test_shares_of_repetition() -> None:
     once, other = random_codes(50_000), random_codes(50_000, seed=2)
-    assert find_repeats([once], 50_000, 45_000, 50_000) == Repeats(0.0, 0.0)
+    assert find_repeats(parts(once, 45_000), 50_000) == Repeats(0.0, 0.0)
     twice = np.concatenate([once, once])
-    assert find_repeats([twice], 100_000, 50_000, 100_000).anywhere == pytest.approx(0.5, abs=0.02)
-    assert find_repeats([twice], 100_000, 50_000, 100_000).leaked > 0.99
+    assert find_repeats(parts(twice, 50_000), 100_000).anywhere == pytest.approx(0.5, abs=0.02)
+    assert find_repeats(parts(twice, 50_000), 100_000).leaked > 0.99
     half = np.concatenate([once, other, once[:25_000], other[::-1][:25_000]])
-    assert find_repeats([half], 150_000, 100_000, 150_000).leaked == pytest.approx(0.5, abs=0.05)
+    assert find_repeats(parts(half, 100_000), 150_000).leaked == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_text_shorter_than_a_window_repeats_nothing() -> None:
-    assert find_repeats([random_codes(10)], 10, 9, 10) == Repeats(0.0, 0.0)
+    assert find_repeats(parts(random_codes(10), 9), 10) == Repeats(0.0, 0.0)

@@ -27,7 +27,7 @@ SHAKESPEARE = 1_115_394
 
 
 def fitted(characters: int = MB, cores: int = 2, vocabulary: int = 65, **chosen: Any) -> Config:
-    return choose(resolve(flat_settings(chosen)), characters, vocabulary, lambda text: None, cores).config
+    return choose(resolve(flat_settings(chosen)), [characters], vocabulary, lambda text: None, cores).config
 
 
 def test_who_says_nothing_gets_the_best_of_five_minutes() -> None:
@@ -101,7 +101,7 @@ def test_networks_of_all_cells_have_about_as_many_recurrent_weights(cell: str) -
 def test_what_was_chosen_stays_and_what_was_fitted_is_told() -> None:
     notices: list[str] = []
     resolved = choose(
-        resolve(flat_settings({"budget": "5m", "hidden_size": 100, "dropout": 0})), MB, 65, notices.append, 2
+        resolve(flat_settings({"budget": "5m", "hidden_size": 100, "dropout": 0})), [MB], 65, notices.append, 2
     )
     model = resolved.config.model
     assert (model.hidden_size, model.dropout, model.layers) == (100, 0, 1)
@@ -116,12 +116,12 @@ def test_everything_chosen_leaves_nothing_to_fit_and_nothing_to_tell() -> None:
     sizes = {"layers": 2, "embedding_size": 0, "hidden_size": 64, "forget_bias": 1, "dropout": 0}
     rates = {"learning_rate": 1e-3, "weight_decay": 0}
     chosen = {"budget": "5m", "enough_epochs": 99, **sizes, **rates}
-    choose(resolve(flat_settings(chosen)), MB, 65, pytest.fail, 2)
+    choose(resolve(flat_settings(chosen)), [MB], 65, pytest.fail, 2)
 
 
 def test_a_network_from_a_file_stays_as_it_is() -> None:
     chosen = resolve(flat_settings({"budget": "5m"}), fixed=True)
-    assert choose(chosen, MB, 65, pytest.fail, 2).config.model == Config().model
+    assert choose(chosen, [MB], 65, pytest.fail, 2).config.model == Config().model
 
 
 def test_as_many_workers_as_train_fastest_are_chosen_where_nobody_says() -> None:
@@ -165,7 +165,7 @@ def test_a_budget_of_next_to_nothing_has_a_network_too() -> None:
 @pytest.mark.parametrize("name", ["minute", "five-minutes", "hour"])
 def test_the_presets_for_a_time_are_what_its_budget_alone_chooses(name: str) -> None:
     preset = resolve(read_file(PRESETS / f"{name}.yaml"), fixed=True)
-    alone = choose(preset, SHAKESPEARE, 65, pytest.fail, 2).config
+    alone = choose(preset, [SHAKESPEARE], 65, pytest.fail, 2).config
     assert fitted(SHAKESPEARE, budget=alone.training.budget) == alone
 
 

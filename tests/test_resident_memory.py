@@ -38,7 +38,7 @@ def ids_file(folder: Path, characters: int) -> Ids:
     path = folder / "corpus.npy"
     (folder / "zeros.txt").write_bytes(bytes(characters))
     with open_sources([folder / "zeros.txt"], folder, ReadOptions(tokens="bytes")) as sources:
-        encode(sources, path, lambda codes: codes.astype(np.uint8), np.uint8, characters)
+        encode(sources, path, lambda codes: codes.astype(np.uint8), np.uint8, np.array([[characters, 0, 0]]))
     return open_ids(path)
 
 
@@ -121,16 +121,16 @@ def test_a_long_text_holds_out_as_much_for_validation_as_is_needed_unless_told_o
     notices: list[str] = []
     characters = 100 * ENOUGH_VALIDATION
     endless = flat_settings({"epochs": 1})
-    fitted = choose(resolve(endless), characters, 65, notices.append, cores=2).config
+    fitted = choose(resolve(endless), [characters], 65, notices.append, cores=2).config
     assert fitted.data.val_fraction == pytest.approx(0.01)
     assert "1.000% of it is held out for validation instead of 10%" in notices[0]
     for budget, held_out in ((60.0, 200_000), (300.0, 300_000), (3600.0, 3_600_000), (36_000.0, ENOUGH_VALIDATION)):
-        soon = choose(resolve(flat_settings({"budget": budget})), characters, 65, notices.append, cores=2).config
+        soon = choose(resolve(flat_settings({"budget": budget})), [characters], 65, notices.append, cores=2).config
         assert soon.data.val_fraction == pytest.approx(held_out / characters)
     asked = resolve(flat_settings({"val_fraction": 0.1}), fixed=True)
-    assert choose(asked, characters, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
+    assert choose(asked, [characters], 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
     usual = resolve(fixed=True)
-    assert choose(usual, 2 * MB, 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
+    assert choose(usual, [2 * MB], 65, pytest.fail, cores=2).config.data.val_fraction == 0.1
 
 
 def planned(folder: Path, **options: object) -> TrainingRun:

@@ -21,6 +21,7 @@ from charnn.runs.snapshot import Snapshot
 from charnn.text import corpus
 from charnn.text.options import ReadOptions
 from charnn.text.sources import Sources, code_points, open_sources
+from charnn.text.split import Split
 from charnn.text.unicode import Codes
 from charnn.text.vocabulary import Vocabulary
 
@@ -37,7 +38,7 @@ class OwnText:
     """The text of a run (N,), and where it is cut."""
 
     ids: Ids
-    cut: corpus.Split
+    cut: Split
 
     @property
     def train(self) -> Ids:
@@ -60,9 +61,8 @@ def own_text(loaded: Snapshot) -> OwnText:
         raise CheckpointError(
             f"there is no copy of the run's own text at {printable(str(path))}", "name the run's folder, or a text file"
         )
-    ids = corpus.open_ids(path, loaded.document.corpus.fingerprint)
-    data = loaded.config.data
-    return OwnText(ids, corpus.split(len(ids), data.val_fraction, data.test_fraction))
+    facts = loaded.document.corpus
+    return OwnText(corpus.open_ids(path, facts.fingerprint), facts.split)
 
 
 def count_ngrams(loaded: Snapshot, own: OwnText, order: int | None = None) -> NGrams:

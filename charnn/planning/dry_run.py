@@ -27,6 +27,7 @@ from charnn.text import corpus
 from charnn.text.batches import Batches
 from charnn.text.options import ReadOptions
 from charnn.text.sources import Sources, code_points, open_sources
+from charnn.text.split import share_out
 from charnn.training.events import Step
 from charnn.training.trainer import train
 
@@ -100,22 +101,22 @@ def dry_run(
     ):
         seen = corpus.survey(sources)
         V = 256 if data.tokens == "bytes" else len(seen.code_points)
-        resolved = choose(resolved, seen.characters, V, notice, cores())
+        resolved = choose(resolved, seen.lengths, V, notice, cores())
         config = resolved.config
-        cut = corpus.split(seen.characters, config.data.val_fraction, config.data.test_fraction)
-        repeats = find_repeats(code_points(sources), seen.characters, cut.train.stop, cut.validation.stop)
+        parts = share_out(seen.lengths, config.data.val_fraction, config.data.test_fraction)
+        repeats = find_repeats(corpus.pieces_of(sources, parts), seen.characters)
         layers = parameters_by_layer(shape_of(config.model, V))
         needed, there = sum(layers.values()) * 4 * COPIES, physical_memory()
         fits = there is None or needed < there
         speed, memory = _try(config, sources, seen, Path(work), sum(layers.values())) if fits else (None, needed)
-    available = cut.train.stop - cut.train.start
+    available, held_out, _ = parts.sum(axis=0).tolist()
     steps_per_epoch, total_steps = _steps(config.training, available)
     return DryRun(
         resolved=resolved,
         survey=seen,
         repeats=repeats,
         train_characters=available,
-        validation_characters=cut.validation.stop - cut.validation.start,
+        validation_characters=held_out,
         vocabulary=V,
         layers=layers,
         steps_per_epoch=steps_per_epoch,

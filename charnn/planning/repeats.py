@@ -37,25 +37,25 @@ class Repeats:
     leaked: float
 
 
-def find_repeats(blocks: Iterable[Codes], length: int, train_stop: int, validation_stop: int) -> Repeats:
-    """Look at a text of about ``length`` characters, of which the first ``train_stop`` are the training part."""
+def find_repeats(pieces: Iterable[tuple[int, Codes]], length: int) -> Repeats:
+    """Look at a text of about ``length`` characters, in pieces with the part they belong to: 0 train, 1 validation."""
     bits = np.uint64(64 - max(4, (length // SAMPLES).bit_length()))
-    kept: list[tuple[Hashes, npt.NDArray[np.int64]]] = []
-    tail, start = np.zeros(0, np.uint64), 0
-    for block in blocks:
-        codes = np.concatenate([tail, block.astype(np.uint64) + np.uint64(1)])
+    kept: list[tuple[Hashes, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]] = []
+    tail, tail_parts = np.zeros(0, np.uint64), np.zeros(0, np.int8)
+    for part, piece in pieces:
+        codes = np.concatenate([tail, piece.astype(np.uint64) + np.uint64(1)])
+        parts = np.concatenate([tail_parts, np.full(len(piece), part, np.int8)])
         hashes = window_hashes(codes)
         chosen = np.flatnonzero((hashes * MIXER) >> bits == 0)
-        kept.append((hashes[chosen], chosen + start))
-        tail = codes[max(0, len(codes) - WINDOW + 1) :]
-        start += len(codes) - len(tail)
-    hashes = np.concatenate([hashes for hashes, _ in kept] or [np.zeros(0, np.uint64)])
-    places = np.concatenate([places for _, places in kept] or [np.zeros(0, np.int64)])
-    _, first = np.unique(hashes, return_index=True)
-    held_out = hashes[(places >= train_stop) & (places + WINDOW <= validation_stop)]
+        first, last = parts[chosen], parts[chosen + WINDOW - 1]
+        kept.append((hashes[chosen], first == 0, (first == 1) & (last == 1)))
+        tail, tail_parts = (array[max(0, len(codes) - WINDOW + 1) :] for array in (codes, parts))
+    if not kept:
+        return Repeats(0.0, 0.0)
+    hashes, trained, held_out = map(np.concatenate, zip(*kept, strict=True))
     return Repeats(
-        anywhere=(len(hashes) - len(first)) / max(1, len(hashes)),
-        leaked=float(np.isin(held_out, hashes[places < train_stop]).mean()) if len(held_out) else 0.0,
+        anywhere=(len(hashes) - len(np.unique(hashes))) / max(1, len(hashes)),
+        leaked=float(np.isin(hashes[held_out], hashes[trained]).mean()) if held_out.any() else 0.0,
     )
 
 

@@ -18,6 +18,7 @@ from charnn.errors import CheckpointError, ConfigError, Warn, printable
 from charnn.runs.state import LARGEST, State
 from charnn.storage import checkpoint
 from charnn.storage.checkpoint import Checkpoint
+from charnn.text.split import Split
 from charnn.text.vocabulary import Vocabulary
 
 
@@ -26,18 +27,31 @@ class CorpusFacts:
     """What a run remembers of its text."""
 
     fingerprint: str
-    characters: int
+    parts: tuple[int, int, int]
+    """Characters to train on, to validate on and to test on."""
     files: tuple[str, ...]
+
+    @property
+    def characters(self) -> int:
+        return sum(self.parts)
+
+    @property
+    def split(self) -> Split:
+        return Split.of(self.parts)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"fingerprint": self.fingerprint, "parts": list(self.parts), "files": list(self.files)}
 
     @classmethod
     def from_json(cls, data: Any) -> CorpusFacts:
         """Raises CheckpointError where a field is missing or of a wrong type."""
-        fingerprint, characters, files = (_field(data, name) for name in ("fingerprint", "characters", "files"))
-        if not (isinstance(fingerprint, str) and type(characters) is int and 0 <= characters <= LARGEST):
+        fingerprint, parts, files = (_field(data, name) for name in ("fingerprint", "parts", "files"))
+        counted = isinstance(parts, list) and all(type(size) is int and 0 <= size <= LARGEST for size in parts)
+        if not (isinstance(fingerprint, str) and counted and len(parts) == 3):
             raise CheckpointError("the checkpoint's facts about its text do not fit")
         if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
             raise CheckpointError("the checkpoint's list of files is none")
-        return cls(fingerprint, characters, tuple(files))
+        return cls(fingerprint, (parts[0], parts[1], parts[2]), tuple(files))
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,9 @@ class Document:
         return {
             "config": self.config.to_json(),
             "vocabulary": self.vocabulary.to_json(),
-            "corpus": {**dataclasses.asdict(self.corpus), "files": list(self.corpus.files)},
+            "corpus": {
+                key: list(value) if isinstance(value, tuple) else value for key, value in vars(self.corpus).items()
+            },
             "baseline": None if self.baseline is None else dataclasses.asdict(self.baseline),
             "state": self.state.to_json(),
             "history": [dataclasses.asdict(past) for past in self.history],

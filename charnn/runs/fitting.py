@@ -21,6 +21,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -28,8 +29,8 @@ from charnn.config import Resolved, TrainingConfig, check_fitted
 from charnn.errors import CorpusError, Warn
 from charnn.network.cells import find_cell
 from charnn.network.shape import parameter_count, shape_of
-from charnn.text import corpus
 from charnn.text.batches import Batches
+from charnn.text.split import share_out
 
 ENOUGH_VALIDATION = 5_000_000
 """Characters held out for validation at most, unless a share is asked for: the loss is known to 0.002 by then."""
@@ -78,17 +79,17 @@ FIT_CORES = "fitted to the cores"
 """Where such a value came from, as a dry run shows it."""
 
 
-def choose(resolved: Resolved, characters: int, vocabulary: int, notice: Warn, cores: int) -> Resolved:
-    """The configuration for a text of so many characters, ``vocabulary`` of them distinct; what nobody chose is fitted.
+def choose(resolved: Resolved, lengths: Sequence[int], vocabulary: int, notice: Warn, cores: int) -> Resolved:
+    """The configuration for files of these lengths with so many distinct characters; what nobody chose is fitted.
 
     Of a ``fixed`` configuration only the validation part, the number of streams and that of workers are.
     Raises CorpusError where the text is too short for what was chosen, ConfigError for more workers than streams and
     for samples of a dropout that is 0.
     """
+    characters = sum(lengths)
     resolved = _fit_validation(resolved, characters, notice)
     data = resolved.config.data
-    cut = corpus.split(characters, data.val_fraction, data.test_fraction)
-    available, held_out = (part.stop - part.start for part in (cut.train, cut.validation))
+    available, held_out, _ = share_out(lengths, data.val_fraction, data.test_fraction).sum(axis=0).tolist()
     if data.val_fraction and held_out < 2:
         raise CorpusError(
             f"the validation part of a text of {characters:,} characters has only {held_out}",

@@ -26,6 +26,7 @@ from charnn.storage.folder import lock_folder, make_folder, new_folder
 from charnn.text import corpus
 from charnn.text.options import ReadOptions
 from charnn.text.sources import open_sources
+from charnn.text.split import share_out
 from charnn.text.vocabulary import Vocabulary
 from charnn.yaml_file import to_yaml
 
@@ -101,12 +102,14 @@ def _encode(
             if data.tokens == "bytes"
             else Vocabulary.from_code_points(seen.code_points, data.normalize)
         )
-        config = choose(resolved, seen.characters, len(vocabulary), notice, cores()).config
+        config = choose(resolved, seen.lengths, len(vocabulary), notice, cores()).config
+        parts = share_out(seen.lengths, config.data.val_fraction, config.data.test_fraction)
         encode_block = vocabulary.encode_code_points
         fingerprint = corpus.encode(
-            sources, path / "corpus.npy", encode_block, vocabulary.id_type, seen.characters, progress, stop
+            sources, path / "corpus.npy", encode_block, vocabulary.id_type, parts, progress, stop
         )
-    return config, vocabulary, CorpusFacts(fingerprint, seen.characters, tuple(map(str, corpora)))
+    train, validation, test = parts.sum(axis=0).tolist()
+    return config, vocabulary, CorpusFacts(fingerprint, (train, validation, test), tuple(map(str, corpora)))
 
 
 def _inherit(resolved: Resolved, initial: Snapshot) -> Resolved:
@@ -244,16 +247,17 @@ def _check_corpus(path: Path, document: Document, corpora: Sequence[str], stop: 
 
     Raises ConfigError if not, StorageError.
     """
-    options, vocabulary, facts = ReadOptions.of(document.config.data), document.vocabulary, document.corpus
-    encoding = vocabulary.encode_code_points, vocabulary.id_type, facts.characters
+    data, vocabulary, facts = document.config.data, document.vocabulary, document.corpus
     copy = path / "corpus.npy"
     is_whole = _is_whole(copy, facts.fingerprint, stop)
     with (
         tempfile.TemporaryDirectory() as work,
-        open_sources(corpora, Path(work), options, stop=stop) as sources,
+        open_sources(corpora, Path(work), ReadOptions.of(data), stop=stop) as sources,
     ):
         try:
-            fingerprint = corpus.fingerprint_of(sources, *encoding, stop=stop)
+            parts = share_out(corpus.survey(sources, stop=stop).lengths, data.val_fraction, data.test_fraction)
+            encoding = vocabulary.encode_code_points, vocabulary.id_type, parts
+            fingerprint = corpus.fingerprint_of(sources, Path(work), *encoding, stop=stop)
         except CorpusError:
             fingerprint = ""
         if fingerprint != facts.fingerprint:

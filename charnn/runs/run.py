@@ -61,7 +61,7 @@ class TrainingRun:
         self._baseline, self._lock = baseline, lock
         self._background: BackgroundBaseline | None = None
         ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint, stop)
-        cut = corpus.split(len(ids), config.data.val_fraction, config.data.test_fraction)
+        cut = facts.split
         self.train_ids: Ids = ids[cut.train]
         self.validation_ids: Ids = ids[cut.validation]
         before = min(cut.validation.start, BURN_IN + 1)
@@ -100,9 +100,7 @@ class TrainingRun:
     def start_baseline(self) -> None:
         """Measure the baseline beside training, where it is not known yet and there is a validation part."""
         if self._baseline is None and len(self.validation_ids):
-            data = self.config.data
-            cut = corpus.split(self.facts.characters, data.val_fraction, data.test_fraction)
-            stops = (cut.train.stop, cut.validation.stop)
+            stops = (self.facts.split.train.stop, self.facts.split.validation.stop)
             with contextlib.suppress(OSError):  # no process to be had: there will be no baseline
                 self._background = BackgroundBaseline(self.path / "corpus.npy", *stops, len(self.vocabulary))
 

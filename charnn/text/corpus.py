@@ -1,4 +1,4 @@
-"""The code points of a text enter; a memory-mapped array of ids and its three-way cut leave.
+"""The code points of a text enter; a memory-mapped array of ids leaves, in three parts.
 The text streams through twice in constant memory: `survey` sees which characters there are, `encode` writes their ids.
 
     code points -> counts (first pass), ids on disk (second pass) -> train, validation, test
@@ -13,22 +13,27 @@ import mmap
 import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
-from charnn.storage.disk import write_blocks_atomically
+from charnn.errors import CheckpointError, CorpusError, UnknownCharacters, printable
+from charnn.storage.disk import storage_errors, write_blocks_atomically
 from charnn.text.files import Remarks, Stop, open_file, reading
-from charnn.text.sources import ReadProgress, ReadWatch, Sources, code_points, read_blocks
+from charnn.text.sources import ReadProgress, ReadWatch, Sources, code_points_by_file, read_blocks
+from charnn.text.split import Parts
 from charnn.text.unicode import Codes
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
+
+IN_MEMORY = 1 << 22
+"""Bytes of a held-out part that wait in memory while the train part is written; more wait on disk."""
 
 CRLF_BY_CHANCE = 0.01
 """A text in which a smaller share of the lines ends in CR LF is not one that was written so."""
@@ -39,12 +44,13 @@ _ID_TYPES = ("|u1", "<u2", "<u4")
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What the first pass saw. `code_points` (V,) are sorted, `counts` (V,) say how often each occurs.
+    """What the first pass saw. `lengths` are those of the files, in characters; of byte tokens a character is a byte.
 
-    For byte tokens a character is a byte. `controls` counts control characters other than tab and line ends.
+    `code_points` (V,) are sorted, `counts` (V,) say how often each occurs. `controls` counts control characters other
+    than tab and line ends.
     """
 
-    characters: int
+    lengths: tuple[int, ...]
     code_points: Codes
     counts: npt.NDArray[np.int64]
     lines: int
@@ -55,14 +61,9 @@ class Survey:
     files: tuple[str, ...]
     bytes: int
 
-
-@dataclass(frozen=True)
-class Split:
-    """The contiguous cut of a corpus, in this order; validation and test may be empty."""
-
-    train: slice
-    validation: slice
-    test: slice
+    @property
+    def characters(self) -> int:
+        return sum(self.lengths)
 
 
 def survey(sources: Sources, progress: ReadProgress | None = None, stop: Stop | None = None) -> Survey:
@@ -73,8 +74,10 @@ def survey(sources: Sources, progress: ReadProgress | None = None, stop: Stop | 
     """
     remarks = Remarks()
     counts = np.zeros(0x110000, dtype=np.int64)
+    lengths = [0] * len(sources.files)
     crlf, last = 0, 0
-    for codes in code_points(sources, progress, stop, remarks):
+    for index, codes in code_points_by_file(sources, progress, stop, remarks):
+        lengths[index] += codes.size
         seen = np.bincount(codes)
         counts[: seen.size] += seen
         crlf += int((last == 13) & (codes[0] == 10)) + int(np.count_nonzero((codes[:-1] == 13) & (codes[1:] == 10)))
@@ -85,7 +88,7 @@ def survey(sources: Sources, progress: ReadProgress | None = None, stop: Stop | 
     lines = int(counts[10]) + lone_cr + int(last not in (10, 13))
     controls = int(counts[:32].sum() - counts[[9, 10, 13]].sum() + counts[127])
     return Survey(
-        characters=int(counts.sum()),
+        lengths=tuple(lengths),
         code_points=known.astype(np.uint32),
         counts=counts[known],
         lines=lines,
@@ -109,49 +112,92 @@ def encode(
     path: Path,
     encode_block: Callable[[Codes], Ids],
     id_type: npt.DTypeLike,
-    length: int,
+    parts: Parts,
     progress: ReadProgress | None = None,
     stop: Stop | None = None,
 ) -> str:
-    """The second pass: write the ids (length,) to `path`, a .npy file, and return its fingerprint.
+    """The second pass: write the ids (N,) to `path`, a .npy file, and return its fingerprint.
 
-    `encode_block` turns code points (N,) into ids (N,), which are stored as `id_type`. The file appears complete or not
-    at all. The fingerprint is "sha256:" and the SHA-256, in hex, over the bytes of the ids. Raises CorpusError when
-    the text is no longer what the survey saw, StorageError when `path` cannot be written.
+    `parts` (F, 3) are those of the files: what is trained on comes first, of all files, then what is validated on, then
+    what is tested on. `encode_block` turns code points (N,) into ids (N,), which are stored as `id_type`. The file
+    appears complete or not at all. The fingerprint is "sha256:" and the SHA-256, in hex, over the bytes of the ids.
+    Raises CorpusError when the text is no longer what the survey saw, StorageError when `path` cannot be written.
     """
     digest, kind = hashlib.sha256(), np.dtype(id_type).newbyteorder("<")
-    blocks = _id_blocks(map(encode_block, code_points(sources, progress, stop)), kind, length)
-    write_blocks_atomically(path, chain([_header(kind, length)], _hashed(blocks, digest)))
+    pieces = _id_blocks(pieces_of(sources, parts, progress, stop), encode_block, kind)
+    blocks = _in_order(pieces, len(parts), path.parent)
+    write_blocks_atomically(path, chain([_header(kind, int(parts.sum()))], _hashed(blocks, digest)))
     return f"sha256:{digest.hexdigest()}"
 
 
 def fingerprint_of(
     sources: Sources,
+    work: Path,
     encode_block: Callable[[Codes], Ids],
     id_type: npt.DTypeLike,
-    length: int,
+    parts: Parts,
     stop: Stop | None = None,
 ) -> str:
-    """What `encode` would return for a text of so many characters, without writing anything. Raises CorpusError."""
+    """What `encode` would return. Nothing is left in the folder `work`. Raises CorpusError, StorageError."""
     digest, kind = hashlib.sha256(), np.dtype(id_type).newbyteorder("<")
-    for block in _id_blocks(map(encode_block, code_points(sources, stop=stop)), kind, length):
+    pieces = _id_blocks(pieces_of(sources, parts, stop=stop), encode_block, kind)
+    for block in _in_order(pieces, len(parts), work):
         digest.update(block)
     return f"sha256:{digest.hexdigest()}"
 
 
-def _id_blocks(blocks: Iterable[Ids], id_type: np.dtype[Any], length: int) -> Iterator[bytes]:
-    """Ids as they lie on disk. Raises CorpusError unless there are as many as the survey saw, of known characters."""
-    done = 0
+def pieces_of(
+    sources: Sources, parts: Parts, progress: ReadProgress | None = None, stop: Stop | None = None
+) -> Iterator[tuple[int, Codes]]:
+    """The text in pieces, file by file, each with the part it belongs to: 0 train, 1 validation, 2 test.
+
+    Raises CorpusError where a file has another length than `parts` (F, 3) say, StorageError.
+    """
+    stops = parts.cumsum(axis=1)  # (F, 3)
+    seen = np.zeros(len(parts), np.int64)
+    for index, codes in code_points_by_file(sources, progress, stop):
+        start, end = int(seen[index]), int(seen[index]) + codes.size
+        if end > stops[index, 2]:
+            raise _changed(f"it had {parts.sum():,} characters and now has more")
+        seen[index] = end
+        for part in range(3):
+            first = int(stops[index, part - 1]) if part else 0
+            if first < end and stops[index, part] > start:
+                yield part, codes[max(0, first - start) : int(stops[index, part]) - start]
+    if seen.sum() < parts.sum():
+        raise _changed(f"it had {parts.sum():,} characters and now has {seen.sum():,}")
+
+
+def _id_blocks(
+    pieces: Iterable[tuple[int, Codes]], encode_block: Callable[[Codes], Ids], id_type: np.dtype[Any]
+) -> Iterator[tuple[int, bytes]]:
+    """Ids as they lie on disk, each block with its part. Raises CorpusError for a character that is new."""
     try:
-        for ids in blocks:
-            done += ids.size
-            if done > length:
-                raise _changed(f"it had {length:,} characters and now has more")
-            yield ids.astype(id_type).tobytes()
+        for part, codes in pieces:
+            yield part, encode_block(codes).astype(id_type).tobytes()
     except UnknownCharacters as error:
         raise _changed(error.message) from error
-    if done < length:
-        raise _changed(f"it had {length:,} characters and now has {done:,}")
+
+
+def _in_order(blocks: Iterable[tuple[int, bytes]], files: int, folder: Path) -> Iterator[bytes]:
+    """The blocks of the train part as they come; those of the others wait in nameless files in `folder` until its end.
+
+    The parts of a single file come in order.
+    """
+    if files == 1:
+        yield from (block for _, block in blocks)
+        return
+    with storage_errors("write", folder), ExitStack() as stack:
+        waiting = [stack.enter_context(SpooledTemporaryFile(IN_MEMORY, dir=str(folder))) for _ in range(2)]
+        for part, block in blocks:
+            if part:
+                waiting[part - 1].write(block)
+            else:
+                yield block
+        for file in waiting:
+            file.seek(0)
+            while block := file.read(1 << 20):
+                yield block
 
 
 def _hashed(blocks: Iterable[bytes], digest: hashlib._Hash) -> Iterator[bytes]:
@@ -190,23 +236,6 @@ def release(ids: Ids) -> None:
         mapping = mapping.base
     if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         mapping.madvise(mmap.MADV_DONTNEED)
-
-
-def split(length: int, val_fraction: float, test_fraction: float = 0.0) -> Split:
-    """Cut a corpus of `length` characters: train first, then validation, test last, without gaps.
-
-    The fractions count as the decimals they are written as, so 0.1 is one tenth exactly; train ends after
-    floor(length * (1 - val - test)) characters, and an empty part has fraction 0. Raises ConfigError for fractions
-    outside 0 <= p < 1, or that leave nothing to train on.
-    """
-    for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-        if not 0 <= value < 1:
-            raise ConfigError(f"{name} is {value}", "a fraction of the text: 0 or more, and less than 1")
-    val, test = Fraction(str(float(val_fraction))), Fraction(str(float(test_fraction)))
-    if val + test >= 1:
-        raise ConfigError(f"val_fraction {val_fraction} and test_fraction {test_fraction} leave nothing to train on")
-    train_end, val_end = int(length * (1 - val - test)), int(length * (1 - test))
-    return Split(slice(0, train_end), slice(train_end, val_end), slice(val_end, length))
 
 
 def _check_large_enough(known: npt.NDArray[np.intp], characters: int, files: int) -> None:
