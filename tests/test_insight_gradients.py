@@ -263,7 +263,7 @@ def test_python_json_and_tsv_say_the_same_of_a_run(run) -> None:
 
 def test_the_share_of_clipped_steps_counts_steps_not_lines(run, tmp_path) -> None:
     class Loaded:
-        path = tmp_path / "checkpoints" / "step-1.safetensors"
+        folder = tmp_path
 
     assert clipped_share(Loaded) is None  # type: ignore[arg-type]
     names = ("epoch", "train_loss", "learning_rate", "grad_norm", "chars_per_second", "elapsed_seconds")
