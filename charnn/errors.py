@@ -6,9 +6,9 @@ CharnnError                1   a bug in charnn, or the base of what follows
 │   └── UnknownCharacters
 ├── CheckpointError        4   a run or checkpoint that is missing, damaged or incompatible
 ├── DivergenceError        5   training that blew up
-├── StorageError           6   a disk that is full, a folder that may not be written
-├── WorkerError            6   a process of the team that the system took away
-└── RunBusyError           7   a run folder in which somebody else is training
+├── StorageError           6   a disk that is full, a folder without write permission
+├── WorkerError            6   a worker process that died: killed, or out of memory
+└── RunBusyError           7   a run folder in which another process is training
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class _Walk:
         yield from self.mapping()
         self._next()  # the document ends
         if not isinstance(self._next(), yaml.StreamEndEvent):
-            raise ConfigError(f"{self.place}: a second document, where a configuration is only one")
+            raise ConfigError(f"{self.place}: a second document: only one is allowed")
 
     def mapping(self) -> Iterator[str]:
         """The keys of the mapping that comes next, if one does; what each of them holds is to be taken in between."""
@@ -121,7 +121,7 @@ class _Walk:
         event = next(self._events)
         self.place = f"{self._shown}:{event.start_mark.line + 1 if event.start_mark else 1}"
         if getattr(event, "anchor", None) or getattr(event, "tag", None) is not None:
-            raise ConfigError(f"{self.place}: aliases, anchors and tags have no place in a configuration")
+            raise ConfigError(f"{self.place}: aliases, anchors and tags are not allowed in a configuration")
         return event
 
     def _out_of_place(self) -> ConfigError:

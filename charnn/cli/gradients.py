@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charnn.cli.loading import load_run
-from charnn.cli.options import CellName, ExamplesFirst, complete_runs, json_flag, newest_flag, tsv_flag
+from charnn.cli.options import CellName, ExamplesFirst, complete_runs, json_flag, newest_flag, one_format, tsv_flag
 from charnn.defaults import GRADIENT_POSITIONS, GRADIENT_SEED, GRADIENT_STEPS
 from charnn.errors import ConfigError
 
@@ -87,11 +87,10 @@ def command(
     from charnn.insight.flow import fresh_networks
 
     if not run and not cells:
-        raise ConfigError("nothing to look at", "name runs, or cells: charnn gradients --cell vanilla --cell lstm")
+        raise ConfigError("no network to measure", "name runs, or cells: charnn gradients --cell vanilla --cell lstm")
     if (activations or scales) and not cells:
         raise ConfigError("--activation and --scale are for fresh cells", "add --cell vanilla")
-    if as_json and as_tsv:
-        raise ConfigError("--json and --tsv cannot be combined", "give one of them")
+    one_format(as_json, as_tsv)
     fresh = fresh_networks(cells, activations, scales, hidden_size=hidden, layers=layers, seed=seed)
     flows = measure(run, fresh, file, newest, {"steps": steps, "positions": positions, "seed": seed})
     if as_json:

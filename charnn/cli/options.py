@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from charnn.config import CELL_ALIASES, KEYS, OPTIONS, Setting, cell_names
+from charnn.errors import ConfigError
 from charnn.option import choices_of
 from charnn.shipped import preset_lines, preset_names
 
@@ -133,6 +134,12 @@ def json_flag(answer: str) -> Callable[[F], F]:
 
 def tsv_flag(row: str) -> Callable[[F], F]:
     return click.option("--tsv", "as_tsv", is_flag=True, help=f"A table with a row for each {row}.")
+
+
+def one_format(as_json: bool, as_tsv: bool) -> None:
+    """Raises ConfigError where an answer is asked for in two formats."""
+    if as_json and as_tsv:
+        raise ConfigError("--json and --tsv cannot be combined", "give one of them")
 
 
 def set_option(command: F) -> F:

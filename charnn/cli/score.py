@@ -16,6 +16,7 @@ from charnn.cli.options import (
     encoding_option,
     json_flag,
     newest_flag,
+    one_format,
     tsv_flag,
     unknown_option,
 )
@@ -95,8 +96,7 @@ def command(
     """
     from charnn.insight.texts import open_text
 
-    if as_json and as_tsv:
-        raise ConfigError("--json and --tsv cannot be combined", "give one of them")
+    one_format(as_json, as_tsv)
     if test and file is not None:
         raise ConfigError("--test and FILE cannot be combined", "--test scores the run's own test part")
     loaded = load_run(run, newest)

@@ -105,7 +105,7 @@ def begin(
     once), and where no network is as small as ``parameters``; CorpusError.
     """
     if "-" in corpora:
-        raise ConfigError("a comparison reads its text once a cell, so it cannot be standard input", "name a file")
+        raise ConfigError("a comparison reads its text once for each cell: it cannot be standard input", "name a file")
     cells = [coerce("model.cell", Setting(cell, "cells")) for cell in cells or cell_names()]
     if len(set(cells)) < len(cells):
         raise ConfigError(f"a cell is given twice: {', '.join(cells)}")
@@ -139,7 +139,7 @@ def reopen(path: Path) -> Comparison:
             {str(key): str(value) for key, value in settings.items()},
         )
     except FileNotFoundError as error:
-        raise CheckpointError(f"there is no {name}", "begin one: charnn compare TEXT") from error
+        raise CheckpointError(f"there is no {name}", "start one: charnn compare TEXT") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{name} is damaged: {printable(str(error))[:100]}") from error
     for cell in found.cells:
