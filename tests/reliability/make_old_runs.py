@@ -6,6 +6,7 @@ python tests/reliability/make_old_runs.py
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ ARGUMENTS = [
     "4",
     "--layers",
     "1",
+    "--embedding",
+    "0",
     "--seq-length",
     "8",
     "--batch-size",
@@ -49,6 +52,7 @@ def make(cell: str) -> None:
     charnn("train", text.relative_to(Path.cwd()), "-o", run, "--cell", cell, *ARGUMENTS)
     text.unlink()
     (run / "lock").unlink()
+    shutil.rmtree(run / "copies", ignore_errors=True)
     for path in sorted((run / "checkpoints").iterdir())[:-1]:
         path.unlink()
     summary = json.loads(charnn("inspect", run, "--json"))[0]

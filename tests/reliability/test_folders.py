@@ -284,8 +284,8 @@ def test_resuming_with_flags_that_change_the_model_is_2_listing_each(half: Path,
     flags = ["--hidden", "32", "--cell", "gru", "--layers", "1", "--lr", "0.1"]
     before = fingerprints(half)
     result = charnn.run("train", "--resume", half, *flags)
-    assert_told(result, 2, "hidden_size is 16, not 32", "cell is lstm, not gru", "learning_rate is 0.002, not 0.1")
-    assert "layers" not in result.err
+    assert_told(result, 2, "hidden_size is 16, not 32", "cell is lstm, not gru")
+    assert "layers" not in result.err and "learning_rate" not in result.err
     assert fingerprints(half) == before
 
 

@@ -208,7 +208,7 @@ CONFIGS: dict[str, tuple[bytes, str]] = {
     "quotes": (b"model:\n  cell: " + b"'" * 60_000, "cell must be one of"),
     "not UTF-8": (b"model:\n  cell: \xff\n", "not UTF-8 at byte 15"),
     "NUL": (b"model:\n  cell: \0\n", "not valid YAML"),
-    "escape": (b'model:\n  cell: "\\e[2J"\n', "cell must be one of"),
+    "escape": (b'model:\n  cell: "\\e[2J"\n', "cell must be text that prints"),
     "tab": (b"model:\n\tlayers: 1\n", "not valid YAML"),
     "no YAML": (b"model: {layers: 1\n", ""),
 }
@@ -247,7 +247,7 @@ CORPORA: dict[str, tuple[bytes, list[str], int, str]] = {
     "UTF-16": (GOOD.decode().encode("utf-16"), [], 3, "--encoding utf-16"),
     "binary": (bytes(range(256)) * 20, [], 3, "--tokens bytes"),
     "unknown encoding": (GOOD, ["--encoding", "utf-99"], 2, "no encoding"),
-    "encoding with escapes": (GOOD, ["--encoding", "\x1b[2J"], 2, "no encoding"),
+    "encoding with escapes": (GOOD, ["--encoding", "\x1b[2J"], 2, "encoding must be text that prints"),
     "marks": ("e\u0301".encode() + "\u0301".encode() * 50_000, ["--normalize", "nfc"], 3, "combining marks in a row"),
 }
 
@@ -357,7 +357,7 @@ SAMPLING: dict[str, tuple[list[str], int, str]] = {
     "seed huge": (["--seed", "9" * 100], 0, ""),
     "unknown characters": (["-p", "To \U0001f600\x1b"], 3, "'\\x1b'"),
     "unknown skipped": (["-p", "To \U0001f600\x1b", "--unknown", "skip"], 0, ""),
-    "prompt file missing": (["-p", "@nowhere"], 3, "no prompt file"),
+    "prompt file missing": (["-p", "@nowhere"], 3, "no such prompt file"),
     "prompt endless": (["-p", "@/dev/zero"], 3, "longer than"),
     "prompt a folder": (["-p", "@."], 6, "Is a directory"),
 }
