@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -72,11 +73,12 @@ def test_a_backslash_leaves_the_rest_of_the_line_to_the_network(capsys: pytest.C
     assert session.text == "fabcdef\n"
 
 
-def test_a_turn_ends_with_the_length_and_the_next_goes_on_in_the_line() -> None:
+def test_a_turn_ends_with_the_length_and_the_next_goes_on_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     session = session_of("abcdef\n", Sampling(length=4))
     somebody = play(session, "", "", "")
     assert [prompt for prompt, _ in somebody.asked] == ["> ", "+ ", "> ", "+ "]
     assert session.text == "abcdef\nabcd"
+    assert capsys.readouterr().out == "abcd\nef\nabcd\n"
 
 
 def test_a_turn_ends_before_a_stop() -> None:
@@ -105,6 +107,19 @@ def test_unknown_characters_are_named_and_the_line_may_be_mended(capsys: pytest.
     assert somebody.asked == [("> ", ""), ("> ", "fa\x1bxe"), ("> ", "")]
     assert session.text == "fade\nabcdef\n"
     assert r"never seen: '\x1b' 'x'; mend the line" in capsys.readouterr().err
+
+
+def test_the_network_cannot_control_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = session_of("a\x1b\u202e\n", vocabulary=Vocabulary("\n\x1b :ABa\u202e"))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    play(session, "", "a\\", ":next", ":surprise", ":undo", ":retry")
+    play(session, "a", names=("A", "B\x1b"))
+    out, err = capsys.readouterr()
+    assert r"a\x1b\u202e" in out and r"\x1b" in err
+    colors = re.compile(r"\x1b\[[0-9;]*m")
+    assert not re.search("[\x1b\u202e]", colors.sub("", out) + err)
 
 
 def test_unknown_characters_may_be_left_out() -> None:
@@ -219,6 +234,9 @@ def test_names_stand_alone_and_turns_apart_where_the_network_expects_it() -> Non
     session = session_of("\n", Sampling(length=1, temperature=0))
     play(session, "f", names=("A", "B"))
     assert session.text == "A: f\n\nB: \n"
+    session = session_of("\n", Sampling(length=1, temperature=0))
+    play(session, "", names=("A", "B"))
+    assert session.text == "B: \n"
 
 
 def test_a_name_that_the_network_cannot_read_is_refused() -> None:

@@ -19,10 +19,10 @@ LONGEST_PASSAGE = 1000
 
 
 class Passages:
-    """The passages of ``length`` tokens in a text that grows, and what may not come next as it would repeat one.
+    """The passages of ``length`` tokens in a text that grows, and which tokens would now complete one a second time.
 
-    A word that has begun is let out, as its next letter is the last thing to change. Only where all ``length`` tokens
-    would be letters, as in a script without spaces, may it end anywhere.
+    A word that has begun may go on to its end: another letter in its midst would only misspell it. Where the passage
+    is nothing but letters, as in a script without spaces, there is no such end to wait for.
 
     For every ``length`` - 1 tokens in a row, by their hash, the tokens that have followed them are kept. So a step
     costs the same however long the text is.

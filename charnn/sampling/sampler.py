@@ -41,8 +41,7 @@ class Sampling:
     ``temperature`` divides the logits: below 1 the likely becomes likelier, 0 always takes the likeliest. ``top_k``
     keeps the k likeliest characters (0: all), ``top_p`` the likeliest that together have probability p (nucleus
     sampling, Holtzman et al. 2020), ``min_p`` those at least p times as likely as the likeliest (Nguyen et al. 2024).
-    ``no_repeat`` n draws no character that would complete a passage of n of them that the text holds already, once the
-    word that it stands in is out (0: draws any).
+    ``no_repeat`` n writes no passage of n characters a second time, except that a word that has begun may end (0: off).
     """
 
     length: int = SAMPLE_LENGTH
