@@ -6,7 +6,6 @@ On a terminal a line can be edited and older ones come back, where the standard 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import signal
 import sys
 from collections.abc import Iterator
@@ -67,7 +66,9 @@ class Keyboard:
         self._readline: Any = None
         if sys.stdout.isatty():
             with contextlib.suppress(ImportError):
-                self._readline = importlib.import_module("readline")
+                import readline
+
+                self._readline = readline
         self._waiting = self._interrupted = False
         self._before: Any = None
 

@@ -17,6 +17,7 @@ FORBIDDEN_MODULES = {
     *("code", "codeop", "runpy", "imp", "webbrowser"),
 }
 FORBIDDEN_NAMES = {"eval", "exec", "compile", "__import__", "input", "breakpoint"}
+MAY_NAME = {"input": {"charnn/cli/keyboard.py"}}  # a line typed at a terminal, which it edits and does not run
 FORBIDDEN_ATTRIBUTES = {
     *("system", "popen", "execv", "execve", "execvp", "spawnl", "spawnv", "startfile"),
     *("load_module", "unsafe_load", "full_load", "load_all", "UnsafeLoader", "FullLoader", "CSafeLoader", "CLoader"),
@@ -52,7 +53,8 @@ def test_a_source_holds_nothing_that_could_run_data(path: Path) -> None:
     for module, allowed in MAY_IMPORT.items():
         assert module not in modules or str(path.relative_to(ROOT)) in allowed
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert not names & FORBIDDEN_NAMES
+    here = {name for name, allowed in MAY_NAME.items() if str(path.relative_to(ROOT)) in allowed}
+    assert not names & FORBIDDEN_NAMES - here
     attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert not attributes & FORBIDDEN_ATTRIBUTES
 
