@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reference import central_differences, relative_error, surprise
 
-from charnn.network.loss import cross_entropy_gradient_in_place, cross_entropy_in_place
+from charnn.network.loss import (
+    cross_entropy_gradient_in_place,
+    cross_entropy_in_place,
+    likeliest,
+    log_totals,
+    probabilities,
+)
 
 
 def case(N: int = 6, V: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -59,3 +67,31 @@ def test_no_gradient_is_a_denormal_number() -> None:
     cross_entropy_gradient_in_place(logits, np.array([0]), 1e-3)
     tiny = np.finfo(np.float32).tiny
     assert ((logits == 0) | (np.abs(logits) >= tiny)).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.sampled_from([-3.0, 0.0, 0.5, 2.0, 7.0]), min_size=40, max_size=40), max_size=4),
+    count=st.integers(0, 45),
+)
+def test_the_likeliest_are_the_first_of_all_in_order_and_of_equal_ones_the_lower_ids(
+    rows: list[list[float]], count: int
+) -> None:
+    logits = np.array(rows, np.float32).reshape(-1, 40)
+    before = logits.copy()
+    expected = [sorted(range(40), key=lambda k: (-row[k], k))[:count] for row in rows]
+    assert likeliest(logits, count).tolist() == expected
+    np.testing.assert_array_equal(logits, before)
+
+
+def test_totals_and_probabilities_are_exact_far_beyond_what_exp_can_hold() -> None:
+    logits = np.array([[1000.0, 1000.0, 0.0], [-1000.0, -1001.0, -2000.0]], np.float32)
+    np.testing.assert_allclose(log_totals(logits), [1000 + np.log(2), -1000 + np.log1p(np.exp(-1))], rtol=1e-12)
+    np.testing.assert_allclose(probabilities(logits, np.array([[0, 2], [1, 2]])).sum(axis=1), [0.5, 1 / (1 + np.e)])
+
+
+def test_totals_are_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32)
+    whole = log_totals(logits)
+    monkeypatch.setattr("charnn.network.loss.IN_CACHE", 100)
+    np.testing.assert_array_equal(log_totals(logits), whole)

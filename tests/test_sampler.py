@@ -45,8 +45,14 @@ sampling = st.builds(
 )
 
 
-@given(weights, sampling)
-def test_truncation_keeps_what_brute_force_keeps(p: list[float], settings: Sampling) -> None:
+@pytest.mark.parametrize("ranked_at_first", [8, 2, 1])
+@given(p=weights, settings=sampling)
+def test_truncation_keeps_what_brute_force_keeps(ranked_at_first: int, p: list[float], settings: Sampling) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("charnn.sampling.sampler.SORTED", 0)
+        patch.setattr("charnn.sampling.sampler.RANKED", ranked_at_first)
+        patch.setattr("charnn.network.loss.FEW", 1)
+        found = truncate(np.array([p, p[::-1]]), settings)[0]  # two streams, each for itself
     ranked = sorted(range(len(p)), key=lambda i: (-p[i], i))
     kept = set(ranked[: settings.top_k] if settings.top_k else ranked)
     kept &= {i for i in ranked if p[i] >= settings.min_p * max(p)}
@@ -55,8 +61,6 @@ def test_truncation_keeps_what_brute_force_keeps(p: list[float], settings: Sampl
         if settings.top_p == 1 or reached < settings.top_p * sum(p):
             nucleus.add(i)
         reached += p[i]
-    beside = np.array([p, p[::-1]])  # two streams, each for itself
-    found = truncate(beside, settings)[0]
     expected = [p[i] if i in kept & nucleus else 0.0 for i in range(len(p))]
     np.testing.assert_array_equal(found, expected)
     assert found.sum() > 0

@@ -21,7 +21,7 @@ from charnn.baseline.ngrams import NGrams
 from charnn.errors import ConfigError, UnknownCharacters
 from charnn.insight.kinds import KINDS, Kinds, KindsOf
 from charnn.insight.reading import Ids, Reader, regroup
-from charnn.network.loss import probabilities, surprise
+from charnn.network.loss import likeliest, log_totals
 from charnn.network.model import CharRNN
 from charnn.text.vocabulary import Vocabulary
 
@@ -141,11 +141,12 @@ class Scorer:
         expected, likely = np.empty((N, K), block.dtype), np.empty((N, K), np.float32)
         for chunk in reader.chunks(block):
             logits, at = chunk.workspace.logits, chunk.at.reshape(-1)
-            nats[at] = surprise(logits, chunk.y.reshape(-1))
+            totals = log_totals(logits)
+            nats[at] = totals - logits[np.arange(len(at)), chunk.y.reshape(-1)]
             if K:
-                best = np.argsort(-logits, axis=1, kind="stable")[:, :K]
+                best = likeliest(logits, K)
                 expected[at] = best
-                likely[at] = probabilities(logits, best)
+                likely[at] = np.exp(np.take_along_axis(logits, best, axis=1) - totals[:, None])
         return nats, expected, likely
 
     def _translated(self, ids: Ids) -> Ids:

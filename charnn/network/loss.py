@@ -15,22 +15,70 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Exact = npt.NDArray[np.float64]
 
 FLOOR = -60.0
 """Logits this far below the largest count as this far: exp stays a normal number (denormals are ~30 times slower)."""
 
+IN_CACHE = 1 << 16
+"""Logits looked at together in double precision: they stay in the cache."""
 
-def surprise(logits: Array, targets: Array) -> npt.NDArray[np.float64]:
+FEW = 8
+"""So many maxima are found faster one after the other than by partition."""
+
+
+def surprise(logits: Array, targets: Array) -> Exact:
     """The surprise -log p at each of the ``targets`` (N,), in nats and double precision; ``logits`` (N, V) stay."""
-    z = logits.astype(np.float64)
-    z -= z.max(axis=1, keepdims=True)
-    return np.asarray(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets])
+    return log_totals(logits) - logits[np.arange(len(logits)), targets]
 
 
-def probabilities(logits: Array, chosen: npt.NDArray[np.intp]) -> Array:
+def probabilities(logits: Array, chosen: npt.NDArray[np.intp]) -> Exact:
     """The probabilities of the ``chosen`` characters (N, K) by ``logits`` (N, V), which stay."""
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(np.take_along_axis(p, chosen, axis=1) / p.sum(axis=1, keepdims=True))
+    return np.asarray(np.exp(np.take_along_axis(logits, chosen, axis=1) - log_totals(logits)[:, None]))
+
+
+def log_totals(logits: Array) -> Exact:
+    """log sum exp of each row of ``logits`` (N, V), which stay: what has to be taken off for log probabilities."""
+    rows, totals = max(1, IN_CACHE // logits.shape[1]), np.empty(len(logits))
+    for start in range(0, len(logits), rows):
+        z = logits[start : start + rows].astype(np.float64)
+        top = z.max(axis=1)
+        z -= top[:, None]
+        np.exp(z, out=z)
+        totals[start : start + rows] = top + np.log(z.sum(axis=1))
+    return totals
+
+
+def likeliest(logits: Array, count: int) -> npt.NDArray[np.intp]:
+    """The ``count`` largest of each row of ``logits`` (N, V), the largest first, of equal ones that of the lower id.
+
+    The others are not sorted: with thousands of characters, that would take most of the time of reading a text.
+    """
+    if count >= logits.shape[1]:
+        return np.argsort(-logits, axis=1, kind="stable")[:, :count]
+    if count <= FEW:
+        return _maxima(logits, count)
+    chosen = np.argpartition(-logits, count, axis=1)[:, : count + 1]
+    chosen[:, :count].sort(axis=1)
+    values = np.take_along_axis(logits, chosen, axis=1)
+    by = np.argsort(-values[:, :count], axis=1, kind="stable")
+    best = np.take_along_axis(chosen, by, axis=1)
+    unsure = np.flatnonzero(values[:, :count].min(axis=1) == values[:, count])  # which of equal ones are among them?
+    best[unsure] = np.argsort(-logits[unsure], axis=1, kind="stable")[:, :count]
+    return best
+
+
+def _maxima(logits: Array, count: int) -> npt.NDArray[np.intp]:
+    """The same, one after the other: the largest is taken away for the time being."""
+    rows = np.arange(len(logits))
+    best = np.empty((len(logits), count), np.intp)
+    values = np.empty((len(logits), count), logits.dtype)
+    for k in range(count):
+        best[:, k] = logits.argmax(axis=1)
+        values[:, k] = logits[rows, best[:, k]]
+        logits[rows, best[:, k]] = -np.inf
+    np.put_along_axis(logits, best, values, axis=1)
+    return best
 
 
 def cross_entropy_in_place(logits: Array, targets: Array) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 from charnn.defaults import SAMPLE_LENGTH, TEMPERATURE
 from charnn.errors import CheckpointError, ConfigError
 from charnn.network.cells import Array
+from charnn.network.loss import likeliest
 from charnn.network.model import Carry, CharRNN
 from charnn.sampling.ending import Ending
 from charnn.sampling.loops import Passages
@@ -29,6 +30,9 @@ PRIME_LENGTH = 256
 
 DRAWN_AHEAD = 256
 """Random numbers that a stream draws at a time."""
+
+SORTED, RANKED = 512, 64
+"""Up to so many characters are all ranked to truncate; of more, at first so many, and more where these all stay."""
 
 COLDEST = 1e-30
 """Temperatures below are as good as this one, and would overflow."""
@@ -242,14 +246,25 @@ def truncate(weights: Array, settings: Sampling) -> Array:
     """Set the unlikely of ``weights`` (B, V) to zero; of equally likely characters the one with the lower id stays."""
     if settings.top_k == 0 and settings.top_p == 1 and settings.min_p == 0:
         return weights
-    order = np.argsort(-weights, axis=1, kind="stable")
-    ranked = np.take_along_axis(weights, order, axis=1)
+    V = weights.shape[1]
+    count = V if V <= SORTED else min(V, max(RANKED, settings.top_k + 1))
+    while True:
+        order = likeliest(weights, count)
+        ranked = np.take_along_axis(weights, order, axis=1)
+        keep = _kept(ranked, weights.sum(axis=1, keepdims=True), settings)
+        if count == V or not keep[:, -1].any():
+            kept = np.zeros_like(weights)
+            np.put_along_axis(kept, order, ranked * keep, axis=1)
+            return kept
+        count = min(V, 8 * count)
+
+
+def _kept(ranked: Array, total: Array, settings: Sampling) -> Array:
+    """Which of the largest weights (B, K) stay, of all with this ``total`` (B, 1)."""
     keep = ranked >= settings.min_p * ranked[:, :1]
     if settings.top_k:
         keep[:, settings.top_k :] = False
     if settings.top_p < 1:
         before = ranked.cumsum(axis=1) - ranked
-        keep &= before < settings.top_p * ranked.sum(axis=1, keepdims=True)
-    kept = np.zeros_like(weights)
-    np.put_along_axis(kept, order, ranked * keep, axis=1)
-    return kept
+        keep &= before < settings.top_p * total
+    return keep

@@ -16,7 +16,7 @@ import numpy as np
 
 from charnn.errors import ConfigError
 from charnn.network.cells import Array
-from charnn.network.loss import probabilities, surprise
+from charnn.network.loss import likeliest, probabilities, surprise
 from charnn.network.model import Carry, CharRNN
 from charnn.sampling.ending import Ending
 from charnn.sampling.loops import Passages
@@ -126,7 +126,7 @@ class Session:
         """The ``k`` likeliest next characters, the likeliest first, with the model's probabilities."""
         state = self.state
         ((logits, _),) = read(self.model, np.array([state.last]), state.carry)
-        best = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+        best = likeliest(logits, k)
         characters = [self.vocabulary.characters[i] for i in best[0]]
         return list(zip(characters, probabilities(logits, best)[0].tolist(), strict=True))
 
