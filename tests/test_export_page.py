@@ -467,7 +467,7 @@ def test_the_gates_of_a_unit_are_those_of_the_network(run: charnn.Run, file: Pat
     assert [name.split()[0] for name in shown] == ["h", "c", "i", "f", "g", "o"]
     for name, value in shown.items():
         assert float(value.replace("−", "-")) == pytest.approx(float(getattr(step, name[0])[0, 3]), abs=6e-3)
-    assert f"1:3:f is {float(step.f[0, 3]):.2f}" in page.text_content("#place-text")
+    assert f"unit 1:3:f is +{float(step.f[0, 3]):.2f}" in page.text_content("#place-text")
     assert not page.locator("#units input:checked").count()
 
 
@@ -580,6 +580,40 @@ def test_text_stands_out_from_its_ground(file: Path, visit: Callable[..., Any], 
         assert page.evaluate(CONTRAST) == []
     grounds = {"light": "rgb(246, 244, 239)", "dark": "rgb(20, 21, 26)"}
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == grounds[scheme]
+
+
+COLOURS = """() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const light = (...colours) => {
+    for (const colour of colours) {
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+    }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) => c / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, c, k) => sum + c * [0.2126, 0.7152, 0.0722][k], 0);
+  };
+  const card = getComputedStyle($('reading')).backgroundColor;
+  const names = [...Array(10).keys()].map((k) => `s${k}`).concat('p0 p1 p2 p3 p4 p5 p6 n1 n2 n3 n4 n5 n6'.split(' '));
+  return names.map((name) => {
+    const span = element('span', {className: name});
+    $('reading').append(span);
+    const {color, backgroundColor} = getComputedStyle(span);
+    const [a, b] = [light(card, color), light(card, backgroundColor)].sort((x, y) => y - x);
+    return [name, (a + 0.05) / (b + 0.05), light(card, backgroundColor)];
+  });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_coloured_text_can_be_read_and_each_colour_told_from_the_next(
+    file: Path, visit: Callable[..., Any], scheme: str
+) -> None:
+    page = visit(file, color_scheme=scheme)
+    page.click("#tab-read")
+    colours = page.evaluate(COLOURS)
+    assert [name for name, contrast, _ in colours if contrast < 4.5] == []
+    assert len({round(light, 4) for name, _, light in colours if name[0] == "s"}) == 10
 
 
 def test_what_is_written_is_announced_when_it_is_done(file: Path, visit: Callable[..., Any]) -> None:

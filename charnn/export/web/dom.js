@@ -39,24 +39,26 @@ function likeliest(probabilities, most) {
   return best;
 }
 
+/** A character as a sign; where the sign is not what is read aloud, with the word for it. */
+function signElement(character) {
+  const sign = element("span", { className: "sign", translate: false }, element("bdi", {}, signOf(character)));
+  if (signOf(character) !== wordOf(character)) {
+    sign.setAttribute("role", "img");
+    sign.setAttribute("aria-label", wordOf(character));
+  }
+  return sign;
+}
+
 /** Fill a list with characters `[name, probability, id]`; with `choose`, each is a button that hands over its id. */
 function fillBars(list, entries, choose) {
   list.replaceChildren(
     ...entries.map(([name, probability, id]) => {
       const bar = element("span", { className: "bar" });
       bar.style.width = `${100 * probability}%`;
-      const row = element(choose ? "button" : "div", { className: "row" });
-      const sign = element("span", { className: "sign" }, element("bdi", {}, signOf(name)));
       const share = element("span", { className: "share" }, percent(probability));
-      row.append(sign, element("span", { className: "track" }, bar), share);
-      const spoken = `${wordOf(name)}, ${percent(probability)}`;
-      if (choose) {
-        row.setAttribute("aria-label", `Add ${spoken}`);
-        row.addEventListener("click", () => choose(id));
-      } else {
-        row.setAttribute("role", "img");
-        row.setAttribute("aria-label", spoken);
-      }
+      const track = element("span", { className: "track" }, bar);
+      const row = element(choose ? "button" : "div", { className: "row" }, signElement(name), " ", track, share);
+      if (choose) row.addEventListener("click", () => choose(id));
       return element("li", {}, row);
     }),
   );

@@ -159,9 +159,9 @@ class Network {
   /** Where in a record a state or gate of a unit stands. */
   placeInRecord(layer, unit, name) {
     const { states, gates } = this.cell;
-    const row = states.includes(name)
-      ? layer * states.length + states.indexOf(name)
-      : this.L * states.length + layer * gates.length + gates.indexOf(name);
+    const state = states.findIndex((other) => other === name);
+    const gate = gates.findIndex((other) => other === name);
+    const row = state < 0 ? this.L * states.length + layer * gates.length + gate : layer * states.length + state;
     return row * this.H + unit;
   }
 }

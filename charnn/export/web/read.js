@@ -167,10 +167,10 @@ class Reading {
     const { text } = findings.characters[here];
     if ($("by-unit").checked) {
       const value = this.units.show(findings, here);
-      this.say(wordOf(text), value === undefined ? "not kept so far into the text" : `${this.units.label} is ${nats(value)}`);
+      this.say(wordOf(text), value === undefined ? "is too far into the text" : `unit ${this.units.label} is ${signed(value)}`);
     } else {
       const value = findings.surpriseAt(here);
-      this.say(wordOf(text), `surprised it by ${nats(value)} nats; it gave it ${percent(Math.exp(-value))}`);
+      this.say(wordOf(text), `had a probability of ${percent(Math.exp(-value))}, a surprise of ${nats(value)} nats`);
       fillBars($("expected"), findings.expectedAt(here));
     }
   }

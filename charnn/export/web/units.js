@@ -47,7 +47,7 @@ class Units {
       const mark = element("span", { className: "chance" });
       mark.style.left = `${100 * chance}%`;
       const label = `${layer}:${unit}${state === "h" ? "" : `:${state}`}`;
-      const figures = element("span", { className: "soft" }, `unit ${label} · r ${signed(r)} · chance ${chance.toFixed(2)}`);
+      const figures = element("span", { className: "soft" }, `${label} · r ${signed(r)} · chance ${chance.toFixed(2)}`);
       return element(
         "label",
         { className: "unit" },
@@ -117,8 +117,8 @@ class Units {
 
   /** Pixels there are for a picture: its names stand at its left where there is room, else above it. */
   pictureWidth() {
-    const columns = getComputedStyle($("trace")).gridTemplateColumns.split(" ");
-    return columns.length > 2 ? parseFloat(columns[2]) : $("trace").clientWidth;
+    const columns = getComputedStyle($("trace")).gridTemplateColumns.match(/[\d.]+/g) ?? [];
+    return columns.length > 2 ? Number(columns[2]) : $("trace").clientWidth;
   }
 
   /** One state or gate: its name, its value here, and bars. */
