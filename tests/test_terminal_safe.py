@@ -114,6 +114,7 @@ def test_the_writer_never_fails_on_a_byte(data: bytes) -> None:
 def test_the_writer_escapes_on_a_terminal_and_flushes_every_push() -> None:
     terminal = Terminal()
     writer = TextWriter(terminal)
+    writer.write("")
     writer.write("é\x1b")
     assert terminal.bytes() == "é\\x1b".encode()
     writer.write("[2J\n")
