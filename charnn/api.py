@@ -8,6 +8,7 @@ for event in charnn.train("hamlet.txt", cell="gru", hidden_size=256): ...
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ from charnn.network.model import CharRNN
 from charnn.runs import opening, snapshot, summary
 from charnn.sampling.sampler import Sampling, generate
 from charnn.sampling.session import Session
+from charnn.text.spelling import spell, written
 from charnn.text.vocabulary import Vocabulary
 from charnn.training import trainer
 from charnn.training.events import Event
@@ -108,17 +110,21 @@ class Run:
         """Updates the model has seen."""
         return self._snapshot.step
 
-    def sample(self, prompt: str = "", *, seed: int | None = None, **settings: Any) -> Iterator[str]:
+    def sample(
+        self, prompt: str = "", *, seed: int | None = None, unknown: str = "error", **settings: Any
+    ) -> Iterator[str]:
         """Text that goes on from ``prompt``, in pieces as it is drawn; the prompt itself is not repeated.
 
         ``settings`` are the fields of ``charnn.Sampling``: length (characters), temperature, top_k, top_p, min_p and
-        stop (a tuple of texts). The same seed gives the same text. Raises UnknownCharacters, ConfigError.
+        stop (a tuple of texts). The same seed gives the same text. Of characters that the network has never seen,
+        ``unknown`` says whether they are an error, "nearest" that something near stands in their place, "skip" nothing.
+        Raises UnknownCharacters, also for a stop that the network can never write, and ConfigError.
 
         A network of bytes counts bytes; one that is no UTF-8 comes as a surrogate, which
         ``text.encode("utf-8", "surrogateescape")`` makes a byte again.
         """
-        prompt = self._snapshot.as_read(prompt)
-        _, pieces = generate(self.model, self.vocabulary, prompt, _sampling("sample", settings), seed)
+        prompt = self._spelled(prompt, unknown)
+        _, pieces = generate(self.model, self.vocabulary, prompt, self._sampling("sample", settings), seed)
         return (text for _, text in pieces)
 
     def session(self, *, seed: int | None = None, **settings: Any) -> Session:
@@ -126,15 +132,15 @@ class Run:
 
         The network's state is kept from turn to turn. ``settings`` are those of ``sample``. Raises ConfigError.
         """
-        return Session(self.model, self.vocabulary, _sampling("session", settings), seed)
+        return Session(self.model, self.vocabulary, self._sampling("session", settings), seed)
 
-    def score(self, text: str, *, alternatives: int = ALTERNATIVES) -> Score:
+    def score(self, text: str, *, alternatives: int = ALTERNATIVES, unknown: str = "error") -> Score:
         """The surprise at every character of ``text``, read from a cold state, as after a line end.
 
         Texts of 100,000 tokens and more are read in parallel streams, each warmed up on the 512 tokens before it.
-        Raises UnknownCharacters for characters outside the vocabulary, ConfigError for an empty text.
+        ``unknown`` is that of ``sample``. Raises UnknownCharacters, ConfigError for an empty text.
         """
-        text = self._snapshot.as_read(text)
+        text = self._spelled(text, unknown)
         ids = self.vocabulary.encode(text)
         if not len(ids):
             raise ConfigError("there is nothing to score in an empty text")
@@ -233,18 +239,22 @@ class Run:
     def _material(self, text: str | None) -> Iterator[Text]:
         """``text``, or the run's validation text."""
         if text is not None:
-            ids = self.vocabulary.encode(self._snapshot.as_read(text))
+            ids = self.vocabulary.encode(self._spelled(text, "error"))
             yield Text("the text", len(ids), ids[:0], [ids])
             return
         with open_text(self._snapshot, None) as opened:
             yield opened
 
+    def _spelled(self, text: str, unknown: str) -> str:
+        return spell(self._snapshot.as_read(text), self.vocabulary, unknown).text
 
-def _sampling(call: str, settings: dict[str, Any]) -> Sampling:
-    unknown = set(settings) - set(Sampling.__dataclass_fields__)
-    if unknown:
-        raise ConfigError(f"{call} takes no {', '.join(sorted(unknown))}", "see help(charnn.Sampling)")
-    return Sampling(**settings)
+    def _sampling(self, call: str, settings: dict[str, Any]) -> Sampling:
+        """The settings, with stops as the network would write them. Raises ConfigError, UnknownCharacters."""
+        if unknown := set(settings) - set(Sampling.__dataclass_fields__):
+            raise ConfigError(f"{call} takes no {', '.join(sorted(unknown))}", "see help(charnn.Sampling)")
+        sampling = Sampling(**settings)
+        stops = (written(self._snapshot.as_read(stop), self.vocabulary) for stop in sampling.stop)
+        return dataclasses.replace(sampling, stop=tuple(stops))
 
 
 def load(path: StrPath | None = None, *, newest: bool = False) -> Run:

@@ -8,6 +8,9 @@ from __future__ import annotations
 SAMPLE_LENGTH = 500
 TEMPERATURE = 1.0
 
+UNKNOWN = ("error", "nearest", "skip")
+"""What may be done about characters that a network has never seen; the first where nothing is said."""
+
 ALTERNATIVES = 3
 """Characters shown that were expected instead of each one."""
 

@@ -198,7 +198,7 @@ def test_characters_that_the_network_never_saw_are_an_error_or_left_out(
     (tmp_path / "text.txt").write_text("the söa\n" * 20)
     words = ["export", str(folder), str(tmp_path / "page.html"), "--text", str(tmp_path / "text.txt")]
     assert cli.run(words) == 3
-    assert "--unknown skip" in capsys.readouterr().err and names(tmp_path) == ["text.txt"]
+    assert "--unknown nearest" in capsys.readouterr().err and names(tmp_path) == ["text.txt"]
     assert cli.run([*words, "--unknown", "skip"]) == 0
     assert facts_in(tmp_path / "page.html")["excerpt"] == "the sa\n" * 20
 

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "yaml_file": "config option shipped errors",
     "storage": "errors",
     "baseline": "errors system",
-    "text": "storage shipped errors",
+    "text": "storage shipped errors defaults",
     "network": "config errors",
     "sampling": "text network errors defaults",
     "runs": "text network storage baseline yaml_file config errors",

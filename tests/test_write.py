@@ -106,7 +106,7 @@ def test_unknown_characters_are_named_and_the_line_may_be_mended(capsys: pytest.
     somebody = play(session, "fa\x1bxe", "fade")
     assert somebody.asked == [("> ", ""), ("> ", "fa\x1bxe"), ("> ", "")]
     assert session.text == "fade\nabcdef\n"
-    assert r"never seen: '\x1b' 'x'; mend the line" in capsys.readouterr().err
+    assert r"never seen: '\x1b' (U+001B), 'x' (U+0078); mend the line" in capsys.readouterr().err
 
 
 def test_the_network_cannot_control_the_terminal(

@@ -70,9 +70,12 @@ def _past_click() -> Iterator[None]:
 class Commands(ExamplesFirst, click.Group):
     """Commands by name, imported when needed; a near miss is suggested."""
 
-    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        words = list(args)
         with _past_click():
-            return super().make_context(*args, **extra)
+            context = super().make_context(info_name, args, *rest, **extra)
+        context.meta["charnn.words"] = words
+        return context
 
     def invoke(self, ctx: click.Context) -> Any:
         with _past_click():

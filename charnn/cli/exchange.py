@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from charnn.cli import tell
-from charnn.cli.drawing import without_unknown
 from charnn.cli.keyboard import Lines
+from charnn.cli.prompts import known
 from charnn.errors import CharnnError, ConfigError, UnknownCharacters, printable
 from charnn.sampling.session import Session
 from charnn.storage.disk import write_atomically
@@ -137,7 +137,7 @@ class Exchange:
             text = line[:-1]
         else:
             text = line + self._line_end
-        text = without_unknown(text, self._session.vocabulary, self._unknown)
+        text = known(text, self._session.vocabulary, self._unknown)
         self._session.read(text)
         self._page.read(text)
 
@@ -159,7 +159,7 @@ class Exchange:
         """What stands before what somebody says: the name, and what the network expects after it."""
         session = self._session
         before = session.state
-        session.read(without_unknown(f"{name}:\n", session.vocabulary, "error")[:-1])
+        session.read(known(f"{name}:\n", session.vocabulary, "error")[:-1])
         likely = dict(session.expected(len(session.vocabulary)))
         session.state = before
         return f"{name}:" + max(" ", "\n", key=lambda separator: likely.get(separator, 0))

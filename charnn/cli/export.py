@@ -10,6 +10,7 @@ import click
 from charnn.cli import note
 from charnn.cli.loading import load_run
 from charnn.cli.options import ExamplesFirst, complete_runs, json_flag, newest_flag, unknown_option
+from charnn.cli.prompts import note_instead, offering_nearest
 from charnn.defaults import EXPORT_DTYPE
 
 EPILOG = """\b
@@ -50,8 +51,9 @@ def command(run: str, file: str, dtype: str, text_file: str | None, unknown: str
     if text_file is None:
         material = own_material(loaded, lambda message: note(f"{message} (--text gives it one)"))
     else:
-        with open_text(loaded, text_file, skip=unknown == "skip") as text:
+        with offering_nearest(), open_text(loaded, text_file, unknown=unknown) as text:
             material = material_of(loaded, text)
+            note_instead(text.instead, text.unknown)
     size = write_page(loaded, Path(file), material, dtype)
     if as_json:
         figures = {"bytes": size, "parameters": loaded.model.size, "step": loaded.step, "dtype": dtype}

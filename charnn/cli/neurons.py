@@ -11,6 +11,7 @@ import click
 from charnn.cli import note
 from charnn.cli.loading import load_run
 from charnn.cli.options import ExamplesFirst, complete_runs, encoding_option, json_flag, newest_flag, unknown_option
+from charnn.cli.prompts import note_instead, offering_nearest
 from charnn.defaults import NEURON_CHARACTERS
 from charnn.errors import ConfigError
 
@@ -78,10 +79,9 @@ def command(
 
     loaded = load_run(run, newest)
     units = [Unit.parse(name, loaded.model) for name in names]
-    with open_text(loaded, file, encoding or "", unknown == "skip") as text:
+    with offering_nearest(), open_text(loaded, file, encoding or "", unknown) as text:
         ids, context = text.head(characters), text.context
-        if text.unknown:
-            note(f"{text.unknown:,} characters that the model has never seen were left out")
+        note_instead(text.instead, text.unknown)
     neurons = measure_neurons(loaded.model, loaded.vocabulary, ids, context=context, since=since)
     if page_file:
         write_units(page_file, loaded, neurons, units, ids, context, f"{run}: what single units respond to")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from charnn.config import CELL_ALIASES, KEYS, OPTIONS, Setting, cell_names
+from charnn.defaults import UNKNOWN
 from charnn.errors import ConfigError
 from charnn.option import choices_of
 from charnn.shipped import preset_lines, preset_names
@@ -120,10 +121,10 @@ newest_flag = click.option(
 quiet_flag = click.option("-q", "--quiet", is_flag=True, help="One line instead of the whole screen.")
 unknown_option = click.option(
     "--unknown",
-    type=click.Choice(["error", "skip"]),
+    type=click.Choice(UNKNOWN),
     default="error",
     show_default=True,
-    help="What to do with characters the model has never seen.",
+    help="What to do about characters the model has never seen: nearest takes what is like them.",
 )
 encoding_option = click.option("--encoding", metavar="NAME", help="Encoding of FILE.  [default: as the run's text]")
 

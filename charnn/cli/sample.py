@@ -15,9 +15,10 @@ import click
 
 from charnn.cli import note
 from charnn.cli.copies import copies_of, tell_copies
-from charnn.cli.drawing import drawing_options, read_prompt, sampling_from, without_unknown
+from charnn.cli.drawing import drawing_options, sampling_from
 from charnn.cli.loading import load_run
 from charnn.cli.options import ExamplesFirst, complete_runs, json_flag, newest_flag, unknown_option
+from charnn.cli.prompts import Prompt, known_prompt, known_stops
 
 if TYPE_CHECKING:
     from charnn.insight.copies import Copies
@@ -51,6 +52,7 @@ def command(
     seed: int | None,
     count: int,
     copies: bool,
+    literal: bool,
     unknown: str,
     newest: bool,
     as_json: bool,
@@ -61,9 +63,9 @@ def command(
     from charnn.sampling.sampler import generate
 
     settings = sampling_from(options)
-    text = read_prompt(prompt)
+    given = Prompt.read(prompt, literal)
     loaded = load_run(run, newest)
-    text = without_unknown(loaded.as_read(text), loaded.vocabulary, unknown)
+    settings, text = known_stops(settings, loaded, unknown, literal), known_prompt(given, loaded, unknown)
     bytewise = loaded.vocabulary.tokens == "bytes"
     samples, pieces = generate(loaded.model, loaded.vocabulary, text, settings, seed, count)
     if as_json:

@@ -20,6 +20,7 @@ from charnn.cli.options import (
     tsv_flag,
     unknown_option,
 )
+from charnn.cli.prompts import note_instead, offering_nearest
 from charnn.defaults import ALTERNATIVES
 from charnn.errors import CheckpointError, ConfigError
 
@@ -103,19 +104,20 @@ def command(
     other = load_run(against, newest) if against else None
     others = [other.vocabulary] if other else []
     part: Part = "test" if test else "validation"
-    with open_text(loaded, file, encoding or "", unknown == "skip", others, part) as text:
-        if memory:
-            show_memory(loaded, text, f"{run} on {text.name}", as_json, as_tsv)
-            return
-        scorer = new_scorer(loaded, text, other, alternatives, exact)
-        if as_json:
+    with offering_nearest(), open_text(loaded, file, encoding or "", unknown, others, part) as text:
+        heading = f"{run} on {text.name}"
+        scorer = None if memory else new_scorer(loaded, text, other, alternatives, exact)
+        if scorer is None:
+            show_memory(loaded, text, heading, as_json, as_tsv)
+        elif as_json:
             print_json(scorer, text)
         elif as_tsv:
             print_tsv(scorer, text)
         elif at_line:
             show_line(scorer, text, at_line)
         else:
-            show_score(scorer, text, f"{run} on {text.name}", worst, whole)
+            show_score(scorer, text, heading, worst, whole)
+        note_instead(text.instead, text.unknown)
 
 
 def new_scorer(loaded: Snapshot, text: Text, other: Snapshot | None, alternatives: int, exact: bool) -> Scorer:
@@ -208,8 +210,6 @@ def show_score(scorer: Scorer, text: Text, heading: str, worst: int, whole: bool
     for line in tally.watch(lines(scorer.blocks(text), scorer.vocabulary)):
         if shown:
             out.print(view.line(line))
-    if text.unknown:
-        note(f"{text.unknown:,} characters that the model has never seen were left out")
     out.print(ScoreSummary(tally, heading))
     titles = {"worst": "Lines with the highest loss"}
     if against:

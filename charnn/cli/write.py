@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from charnn.cli import tell
-from charnn.cli.drawing import as_utf_8, drawing_options, read_prompt, sampling_from, without_unknown
+from charnn.cli.drawing import drawing_options, sampling_from
 from charnn.cli.loading import load_run
 from charnn.cli.options import ExamplesFirst, complete_runs, newest_flag, unknown_option
+from charnn.cli.prompts import Prompt, as_utf_8, known_prompt, known_stops
 from charnn.errors import ConfigError
 
 EPILOG = """\b
@@ -38,6 +39,7 @@ def command(
     you: str | None,
     it: str | None,
     seed: int | None,
+    literal: bool,
     unknown: str,
     newest: bool,
     **options: Any,
@@ -50,7 +52,7 @@ def command(
     """
     names = _names(you, it)
     settings = sampling_from(options)
-    text = read_prompt(prompt)
+    given = Prompt.read(prompt, literal)
 
     from charnn.cli.exchange import Exchange
     from charnn.cli.keyboard import Keyboard, Script
@@ -58,6 +60,7 @@ def command(
     from charnn.terminal.writing import Page
 
     loaded = load_run(run, newest)
+    settings = known_stops(settings, loaded, unknown, literal)
     session = Session(loaded.model, loaded.vocabulary, settings, seed)
     page = Page(session, typed=sys.stdin.isatty() and sys.stdout.isatty())
     with Keyboard() if sys.stdin.isatty() else contextlib.nullcontext(Script()) as lines:
@@ -65,7 +68,7 @@ def command(
         if lines.attended:
             tell(f"{loaded.path}, seed {session.seed}: write a line, or none, and the network goes on.")
             tell(":help lists what else there is; Ctrl-C stops the network, Ctrl-D ends.")
-        session.read(without_unknown(loaded.as_read(text), session.vocabulary, unknown))
+        session.read(known_prompt(given, loaded, unknown))
         page.write(session.text)
         page.end_turn()
         exchange.run()

@@ -30,6 +30,8 @@ class CorpusFacts:
     parts: tuple[int, int, int]
     """Characters to train on, to validate on and to test on."""
     files: tuple[str, ...]
+    crlf: bool = False
+    """Whether every line ends in CR LF."""
 
     @property
     def characters(self) -> int:
@@ -40,18 +42,20 @@ class CorpusFacts:
         return Split.of(self.parts)
 
     def to_json(self) -> dict[str, Any]:
-        return {"fingerprint": self.fingerprint, "parts": list(self.parts), "files": list(self.files)}
+        facts = {"fingerprint": self.fingerprint, "parts": list(self.parts), "files": list(self.files)}
+        return {**facts, "crlf": self.crlf}
 
     @classmethod
     def from_json(cls, data: Any) -> CorpusFacts:
         """Raises CheckpointError where a field is missing or of a wrong type."""
         fingerprint, parts, files = (_field(data, name) for name in ("fingerprint", "parts", "files"))
+        crlf = data.get("crlf", False)
         counted = isinstance(parts, list) and all(type(size) is int and 0 <= size <= LARGEST for size in parts)
-        if not (isinstance(fingerprint, str) and counted and len(parts) == 3):
+        if not (isinstance(fingerprint, str) and counted and len(parts) == 3 and type(crlf) is bool):
             raise CheckpointError("the checkpoint's facts about its text do not fit")
         if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
             raise CheckpointError("the checkpoint's list of files is none")
-        return cls(fingerprint, (parts[0], parts[1], parts[2]), tuple(files))
+        return cls(fingerprint, (parts[0], parts[1], parts[2]), tuple(files), crlf)
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ def _encode(
             sources, path / "corpus.npy", encode_block, vocabulary.id_type, parts, progress, stop
         )
     train, validation, test = parts.sum(axis=0).tolist()
-    return config, vocabulary, CorpusFacts(fingerprint, (train, validation, test), tuple(map(str, corpora)))
+    facts = CorpusFacts(fingerprint, (train, validation, test), tuple(map(str, corpora)), seen.only_crlf)
+    return config, vocabulary, facts
 
 
 def _inherit(resolved: Resolved, initial: Snapshot) -> Resolved:

@@ -6,7 +6,7 @@ or be in the middle of its training.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charnn.config import Config
@@ -16,6 +16,7 @@ from charnn.network.shape import shape_of
 from charnn.network.state_dict import load_state_dict
 from charnn.runs.arrays import weights
 from charnn.runs.document import Document, naming, open_checkpoint
+from charnn.text.options import ReadOptions
 from charnn.text.unicode import with_lf
 from charnn.text.vocabulary import Vocabulary
 
@@ -45,9 +46,19 @@ class Snapshot:
     def step(self) -> int:
         return self.document.state.step
 
+    @property
+    def read_options(self) -> ReadOptions:
+        """How another text is to be read so that it is like the run's own."""
+        options = ReadOptions.of(self.config.data)
+        only_crlf = self.document.corpus.crlf and self.vocabulary.tokens == "chars"
+        return replace(options, line_ends="crlf") if only_crlf else options
+
     def as_read(self, text: str) -> str:
         """A text with its line ends as they are where the run reads a file."""
-        return with_lf(text) if self.config.data.line_ends == "lf" else text
+        line_ends = self.read_options.line_ends
+        if line_ends == "keep":
+            return text
+        return with_lf(text) if line_ends == "lf" else with_lf(text).replace("\n", "\r\n")
 
 
 def load_snapshot(path: Path, warn: Warn = ignore, newest: bool = False) -> Snapshot:

@@ -65,6 +65,11 @@ class Survey:
     def characters(self) -> int:
         return sum(self.lengths)
 
+    @property
+    def only_crlf(self) -> bool:
+        """Whether every line ends in CR LF."""
+        return 0 < self.crlf == int(self.counts[self.code_points == 10].sum()) and not self.lone_cr
+
 
 def survey(sources: Sources, progress: ReadProgress | None = None, stop: Stop | None = None) -> Survey:
     """The first pass: count every code point and look at the line ends.

@@ -20,6 +20,7 @@ class ReadOptions:
     tokens: str = "chars"
     normalize: str = "none"
     line_ends: str = "keep"
+    """Of these, "crlf" is no option of the configuration: it is for texts beside one that ends its lines so."""
     include: str = ""
     exclude: str = ""
 

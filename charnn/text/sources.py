@@ -145,8 +145,10 @@ def _texts(sources: Sources, source: Source, watch: ReadWatch, remarks: Remarks)
     """The text of one file in pieces, none of them empty."""
     with _open_source(sources, source) as file:
         texts = _decoded(sources, source, file, watch, remarks)
-        if sources.options.line_ends == "lf":
+        if sources.options.line_ends != "keep":
             texts = _with_lf(texts)
+        if sources.options.line_ends == "crlf":
+            texts = (text.replace("\n", "\r\n") for text in texts)
         if len(sources.files) > 1:
             texts = _ended(texts, source.name, remarks)
         yield from filter(None, texts)

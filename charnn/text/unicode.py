@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -18,6 +19,8 @@ NORMAL_FORMS: dict[str, Literal["NFC", "NFD"]] = {"nfc": "NFC", "nfd": "NFD"}
 
 MARKS_AT_MOST = 1024
 """Combining marks in a row: the time to normalize such a run grows with the square of its length."""
+
+_MARKS_IN_A_ROW = re.compile(rb"[^\0]{%d}" % (MARKS_AT_MOST + 1))  # of canonical combining classes, where 0 is no mark
 
 
 def code_points_of(text: str) -> Codes:
@@ -39,6 +42,11 @@ def bytes_of(text: str) -> bytes:
 def readable(text: str) -> str:
     """The text with U+FFFD for every byte that is no UTF-8."""
     return bytes_of(text).decode("utf-8", "replace")
+
+
+def has_endless_marks(text: str) -> bool:
+    """Whether `unicodedata.normalize` could take hours: the time it needs grows with the square of such a run."""
+    return not text.isascii() and bool(_MARKS_IN_A_ROW.search(bytes(map(unicodedata.combining, text))))
 
 
 def with_lf(text: str) -> str:

@@ -9,7 +9,6 @@ and two in NFD, "e" and an accent. What NFD took apart, decoding puts together a
 from __future__ import annotations
 
 import codecs
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charnn.errors import CheckpointError, ConfigError, CorpusError, UnknownCharacters, printable
-from charnn.text.unicode import MARKS_AT_MOST, NORMAL_FORMS, Codes, bytes_of, code_points_of, text_of
+from charnn.text.unicode import MARKS_AT_MOST, NORMAL_FORMS, Codes, bytes_of, code_points_of, has_endless_marks, text_of
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -29,7 +28,6 @@ NORMALIZE = ("none", *NORMAL_FORMS)
 
 _ALL_BYTES = "".join(map(chr, range(256)))
 _MARKS_HELD = 32  # what the streaming decoder holds back at most
-_MARKS_IN_A_ROW = re.compile(rb"[^\0]{%d}" % (MARKS_AT_MOST + 1))  # of canonical combining classes, where 0 is no mark
 _NAMED_AT_MOST = 10
 
 
@@ -110,7 +108,7 @@ class Vocabulary:
 
         Without it, these raise UnknownCharacters, which names each of them.
         """
-        text = self._normalized(text)
+        text = self.normalized(text)
         if self.tokens == "chars":
             return self.encode_code_points(code_points_of(text), unknown_id)
         if surrogates := self.unknown(text):
@@ -134,16 +132,16 @@ class Vocabulary:
 
         Of bytes: the surrogates that stand for no byte.
         """
-        codes = np.unique(code_points_of(self._normalized(text)))
+        codes = np.unique(code_points_of(self.normalized(text)))
         if self.tokens == "bytes":
             return text_of(codes[_is_surrogate(codes) & ~((codes >= 0xDC80) & (codes <= 0xDCFF))])
         return text_of(codes[self._table.take(codes, mode="clip") < 0])
 
     def without_unknown(self, text: str) -> str:
         """The normalized text without its unknown characters, so that `encode` takes it."""
-        text = self._normalized(text)
+        text = self.normalized(text)
         while unknown := self.unknown(text):  # what moves together may compose into something unknown again
-            text = self._normalized(text.translate(dict.fromkeys(map(ord, unknown))))
+            text = self.normalized(text.translate(dict.fromkeys(map(ord, unknown))))
         return text
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
@@ -160,7 +158,7 @@ class Vocabulary:
         text = text_of(code_points_of(self.characters)[chosen])
         if self.normalize != "nfd":
             return text
-        if _has_endless_marks(text):
+        if has_endless_marks(text):
             composer = self.decoder()
             return "".join(map(composer.push, chosen.tolist())) + composer.flush()
         return unicodedata.normalize("NFC", text)
@@ -199,10 +197,11 @@ class Vocabulary:
         table[codes] = np.arange(codes.size, dtype=np.int32)
         return table
 
-    def _normalized(self, text: str) -> str:
+    def normalized(self, text: str) -> str:
+        """The text in the normal form of the vocabulary, if it has one. Raises CorpusError."""
         if self.normalize == "none":
             return text
-        if _has_endless_marks(text):
+        if has_endless_marks(text):
             raise CorpusError(
                 f"the text has more than {MARKS_AT_MOST} combining marks in a row", "leave some of them out"
             )
@@ -268,11 +267,6 @@ def _stands_apart(held: str, character: str) -> bool:
     parts = unicodedata.normalize("NFD", character)
     apart = unicodedata.normalize("NFC", held) + unicodedata.normalize("NFC", character)
     return unicodedata.combining(parts[0]) == 0 and unicodedata.normalize("NFC", held + character) == apart
-
-
-def _has_endless_marks(text: str) -> bool:
-    """Whether `unicodedata.normalize` could take hours: the time it needs grows with the square of such a run."""
-    return not text.isascii() and bool(_MARKS_IN_A_ROW.search(bytes(map(unicodedata.combining, text))))
 
 
 def _is_surrogate(code_points: Codes) -> npt.NDArray[np.bool_]:
