@@ -133,6 +133,10 @@ class TrainingConfig:
     on_divergence: str = option("stop", "what to do when training diverges", choices=("stop", "rollback"))
     max_rollbacks: int = option(3, "rollback: times training may go back, halving its rate", low=1, high=1000)
 
+    def updates(self, per_epoch: int) -> int | None:
+        """How many updates steps or epochs ask for; None under a budget, where speed decides."""
+        return self.steps if self.epochs is None else max(1, round(self.epochs * per_epoch))
+
 
 LENGTHS = ("epochs", "steps", "budget")
 """The three ways to say how long; one at a time."""

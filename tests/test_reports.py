@@ -214,6 +214,24 @@ def test_a_network_is_not_blamed_for_a_short_training(reports: list[RunReport]) 
     assert found.message.startswith("Undertrained") and "--epochs 20" in found.hint
 
 
+@pytest.mark.parametrize(
+    ("dropout", "training", "sentence"),
+    [
+        ({}, 1.60, "Undertrained"),
+        ({}, 1.70, "Misleading: validation loss 1.500 is far below training loss 1.700"),
+        ({"dropout": 0.3}, 1.70, "Undertrained"),
+        ({"input_dropout": 0.3}, 1.70, "Undertrained"),
+        ({"dropout": 0.3}, 2.10, "Misleading"),
+    ],
+)
+def test_a_validation_loss_far_below_the_training_loss_is_not_called_close(
+    reports: list[RunReport], dropout: dict[str, float], training: float, sentence: str
+) -> None:
+    report = history(reports[0], [2.0, 1.51, 1.50, 1.50, 1.50], training, steps=100)
+    report = replace(report, config=replace(report.config, model=replace(report.config.model, **dropout)))
+    assert advice.diagnose(report).message.startswith(sentence)
+
+
 def test_without_a_validation_part_there_is_no_verdict(reports: list[RunReport]) -> None:
     config = replace(reports[0].config, data=replace(reports[0].config.data, val_fraction=0.0))
     assert "--val-fraction" in advice.diagnose(replace(reports[0], config=config)).hint

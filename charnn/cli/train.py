@@ -116,7 +116,7 @@ def _create(
 
     initial = None if init_from is None else snapshot.load_snapshot(Path(init_from), warn=warn)
     with reading_progress() as progress:
-        return opening.create(
+        run = opening.create(
             resolved,
             corpus,
             None if out is None else Path(out),
@@ -126,6 +126,25 @@ def _create(
             progress=progress,
             stop=stop,
         )
+    _warn_of(run)
+    return run
+
+
+def _warn_of(run: TrainingRun) -> None:
+    """One line for each trait of the text, or of the plan, that will mislead whoever looks at the losses."""
+    from charnn.planning.advice import about_traits
+    from charnn.planning.traits import traits_of_run
+
+    for advice in about_traits(traits_of_run(run)):
+        warn(f"{advice.message}; {advice.hint}")
+    _warn_of_updates(run, run.config.training.updates(run.batches.chunks_per_epoch))
+
+
+def _warn_of_updates(run: TrainingRun, updates: int | None) -> None:
+    from charnn.planning.advice import about_updates
+
+    for advice in about_updates(updates, run.batches.chunks_per_epoch):
+        warn(f"{advice.message}; {advice.hint}")
 
 
 def _resume(
@@ -159,6 +178,8 @@ def _train(opened: Callable[[Callable[[], None], int], TrainingRun], quiet: bool
                 team.tell("")
         with team.together():
             stopped_early = train_visibly(run, signals, quiet, team if team.size > 1 else None)
+        if not stopped_early and run.config.training.budget is not None:
+            _warn_of_updates(run, run.state.step)
         return signals.exit_code if stopped_early else 0
 
 

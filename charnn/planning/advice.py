@@ -16,6 +16,7 @@ from charnn.runs.summary import RunReport
 
 if TYPE_CHECKING:
     from charnn.planning.dry_run import DryRun
+    from charnn.planning.traits import Traits
 
 RISEN = 0.02
 """Validation loss this far above its best, relative to it, is a rise and not noise."""
@@ -61,6 +62,23 @@ HIDDEN_SIZES = range(16, 2049, 16)
 """Hidden sizes that are proposed; beyond ``LARGE``, only where the network asked for is larger still."""
 
 LARGE = 512
+
+UNLIKE = 0.1
+"""A validation part whose characters are so many nats more or less likely, by their frequencies in the training part,
+is another kind of text; parts of one kind differ by 0.04 at most."""
+
+BY_CHANCE = 3
+"""Standard errors that a figure may be off by chance."""
+
+SORTED, FEW_LINES = 0.95, 20
+"""A text is sorted if a larger share of its lines stands in order, of no fewer lines than the second."""
+
+REPEATED = 0.2
+"""A larger share of text in lines that stood before is learned by repeating them; speakers' names in a play, or the
+short lines of programs, are a tenth."""
+
+EASIER, EASIER_WITH_DROPOUT = 0.15, 0.5
+"""Validation loss this far below training loss: the held-out part is easier. Dropout raises the training loss."""
 
 MIXED_LINE_ENDS = 0.99
 """With a smaller share of lines that end in CRLF, but some, line ends are mixed."""
@@ -113,7 +131,13 @@ def _still_learning(report: RunReport, gain: float) -> Advice:
 
 def _of_the_gap(report: RunReport, step: int, validation: float, train: float) -> Advice:
     """Of a validation loss that has levelled off, by how far it is above the training loss."""
-    larger = 2 * report.config.model.hidden_size
+    larger, model = 2 * report.config.model.hidden_size, report.config.model
+    if train - validation > (EASIER_WITH_DROPOUT if model.dropout or model.input_dropout else EASIER):
+        return Advice(
+            f"Misleading: validation loss {validation:.3f} is far below training loss {train:.3f}: "
+            "the held-out part is easier than the rest, or stands in it.",
+            "hold out another part of the text, or remove what repeats; charnn train --dry-run looks for it",
+        )
     if validation - train > GAP:
         return Advice(
             f"Starting to overfit: validation loss levels off at {validation:.3f}, training loss is {train:.3f}.",
@@ -151,7 +175,39 @@ def more_dropout(report: RunReport) -> float:
 
 def warnings(plan: DryRun) -> list[Advice]:
     """What will not work, each with the better value."""
-    return [*_about_size(plan), *_about_length(plan), *_about_text(plan)]
+    updates = about_updates(plan.total_steps, plan.steps_per_epoch)
+    traits = about_traits(plan.traits)
+    return [*_about_size(plan), *_about_length(plan), *updates, *_about_text(plan), *traits]
+
+
+def about_updates(total_steps: int | None, steps_per_epoch: int) -> Iterator[Advice]:
+    """``total_steps`` is None where a time decides."""
+    if total_steps is not None and total_steps < FEW_UPDATES:
+        epochs = -(-ENOUGH_UPDATES // steps_per_epoch)
+        yield Advice(
+            f"{total_steps:,} updates are too few to learn much", f"try --epochs {epochs}, or a smaller --batch-size"
+        )
+
+
+def about_traits(traits: Traits) -> Iterator[Advice]:
+    """What would mislead, whoever looks at the losses."""
+    difference = traits.validation_loss - traits.train_loss
+    if abs(difference) > UNLIKE + BY_CHANCE * traits.noise:
+        how = "less" if difference > 0 else "more"
+        yield Advice(
+            f"the held-out part is unlike the rest: its characters are {abs(difference):.2f} nats {how} likely",
+            "its loss will say little: mix the text, or give it in several files, of which each is held out in part",
+        )
+    if traits.in_order > SORTED and traits.lines >= FEW_LINES:
+        yield Advice(
+            f"the text is sorted: {traits.in_order:.0%} of its lines follow the line before, so the end is no sample",
+            "shuffle the lines, unless their order means something",
+        )
+    if traits.repeated > REPEATED:
+        yield Advice(
+            f"{traits.repeated:.0%} of the text is in lines that stood before, word for word",
+            "losses will be those of repeating: remove the copies, unless they belong to the text",
+        )
 
 
 def _about_size(plan: DryRun) -> Iterator[Advice]:
@@ -188,12 +244,6 @@ def _about_length(plan: DryRun) -> Iterator[Advice]:
         yield Advice(
             f"{plan.train_characters:,} characters are little to learn a language from",
             "more text helps most: 100,000 characters are a start, a million is good",
-        )
-    if plan.total_steps is not None and plan.total_steps < FEW_UPDATES:
-        epochs = -(-ENOUGH_UPDATES // plan.steps_per_epoch)
-        yield Advice(
-            f"{plan.total_steps:,} updates are too few to learn much",
-            f"try --epochs {epochs}, or a smaller --batch-size",
         )
     if 0 < plan.validation_characters < SMALL_VALIDATION:
         yield Advice(

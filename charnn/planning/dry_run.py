@@ -20,6 +20,7 @@ from charnn.config import OPTIONS, Config, DataConfig, Resolved, TrainingConfig
 from charnn.errors import Warn, ignore
 from charnn.network.shape import check_model, parameters_by_layer, shape_of
 from charnn.planning.repeats import Repeats, find_repeats
+from charnn.planning.traits import Passing, Traits
 from charnn.runs.fitting import CORE, choose, cores
 from charnn.runs.opening import create
 from charnn.system import peak_memory, physical_memory
@@ -53,6 +54,7 @@ class DryRun:
     resolved: Resolved
     survey: corpus.Survey
     repeats: Repeats
+    traits: Traits
     train_characters: int
     validation_characters: int
     vocabulary: int
@@ -104,7 +106,8 @@ def dry_run(
         resolved = choose(resolved, seen.lengths, V, notice, cores())
         config = resolved.config
         parts = share_out(seen.lengths, config.data.val_fraction, config.data.test_fraction)
-        repeats = find_repeats(corpus.pieces_of(sources, parts), seen.characters)
+        passing = Passing(parts.sum(axis=0).tolist())
+        repeats = find_repeats(passing.watch(corpus.pieces_of(sources, parts)), seen.characters)
         layers = parameters_by_layer(shape_of(config.model, V))
         needed, there = sum(layers.values()) * 4 * COPIES, physical_memory()
         fits = there is None or needed < there
@@ -115,6 +118,7 @@ def dry_run(
         resolved=resolved,
         survey=seen,
         repeats=repeats,
+        traits=passing.traits(),
         train_characters=available,
         validation_characters=held_out,
         vocabulary=V,
@@ -131,7 +135,7 @@ def _steps(training: TrainingConfig, available: int) -> tuple[int, int | None]:
     """Updates an epoch, and in all; None under a time budget."""
     text = np.broadcast_to(np.uint8(0), available)
     per_epoch = Batches(text, training.batch_size, training.seq_length).chunks_per_epoch
-    return per_epoch, training.steps if training.epochs is None else max(1, round(training.epochs * per_epoch))
+    return per_epoch, training.updates(per_epoch)
 
 
 def _try(config: Config, sources: Sources, seen: corpus.Survey, work: Path, parameters: int) -> Trial:

@@ -38,10 +38,8 @@ class Pace:
         """Plan a new run, or follow new wishes for an old one. The speed is asked for only under a time budget."""
         run, state, training = self._run, self._run.state, self._run.config.training
         per_epoch, ended = run.batches.chunks_per_epoch, state.step > 0 and state.step >= state.total_steps
-        if training.steps is not None:
-            state.total_steps = training.steps
-        elif training.epochs is not None:
-            state.total_steps = max(1, round(training.epochs * per_epoch))
+        if (updates := training.updates(per_epoch)) is not None:
+            state.total_steps = updates
         elif training.budget is not None and state.planned_budget != training.budget:
             state.planned_budget = training.budget
             if state.step == 0:
