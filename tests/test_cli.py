@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -249,7 +248,7 @@ def test_a_run_in_use_is_7(at_home: Path, capsys: pytest.CaptureFixture[str]) ->
         assert str(os.getpid()) in err
         assert cli.run(["inspect", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)[0]["status"] == "running"
-        fcntl.flock(lock, fcntl.LOCK_UN)
+        lock.close()
 
 
 def test_a_bug_is_1_and_an_interrupt_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,8 @@ def test_a_comparison_goes_on_where_it_stopped_and_ends_as_if_it_had_not(text, t
         for record in train(run, should_stop=lambda: run.state.step >= 2):
             assert record
     assert not cut.is_finished("lstm")
-    (cut.folder("gru") / "checkpoints").mkdir(parents=True)  # killed before its first checkpoint
+    (cut.folder("gru") / "checkpoints").mkdir(parents=True)
+    (cut.folder("gru") / "lock").touch()  # killed before its first checkpoint
     again = reopen(tmp_path / "cut")
     for cell in again.cells:
         finish(again, cell)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,8 +75,6 @@ class Comparison:
         folder = self.folder(cell)
         if list_checkpoints(folder / "checkpoints"):
             return opening.resume(folder, warn=notice, stop=stop)
-        if folder.exists():  # killed before there was anything to keep
-            shutil.rmtree(folder)
         resolved = self._resolved(cell)
         return opening.create(resolved, self.corpora, folder, notice=notice, stop=stop)
 
@@ -118,11 +115,11 @@ def begin(
     hidden = {cell: size_of_contestant(model, size, parameters or COMPARE_PARAMETERS) for cell, model in models.items()}
     texts = {name: str(setting.value) for name, setting in settings.items()}
     absolute = tuple(str(find(Path(name)).resolve()) for name in corpora)
-    folder, lock = new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare", ignore)
-    with lock:
-        comparison = Comparison(folder, absolute, hidden, texts)
+    with new_folder(out, RUNS, f"{Path(absolute[0]).stem}-compare", ignore) as folder:
+        comparison = Comparison(folder.path, absolute, hidden, texts)
+        folder.new("compare.json")
         comparison.save()
-        (folder / "lock").unlink()  # every run in it has its own
+        (folder.path / "lock").unlink()  # every run in it has its own
     return comparison
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ from charnn.runs.snapshot import Snapshot
 from charnn.runs.summary import RUNS
 from charnn.storage import checkpoint
 from charnn.storage.disk import remove_stale_temporaries, write_atomically
-from charnn.storage.folder import lock_folder, make_folder, new_folder
+from charnn.storage.folder import LockedFolder, lock_folder, new_folder
 from charnn.text import corpus
 from charnn.text.options import ReadOptions
 from charnn.text.sources import open_sources
@@ -53,37 +51,34 @@ def create(
     ``out`` None picks ``runs/<corpus>-<cell>-<n>``. ``initial`` gives the weights to start from. What nobody chose is
     fitted to text and time, unless ``resolved`` is fixed (see ``charnn/runs/fitting.py``).
 
-    Raises ConfigError if ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises; nothing is left
-    behind then.
+    Raises ConfigError if ``out`` is taken, CorpusError, StorageError, and whatever ``stop`` raises. What was made is
+    removed then, and nothing else: a folder that was there stays, and so does one in which something else was put.
     """
     if initial is not None:
         resolved = _inherit(resolved, initial)
     check_model(resolved.config.model)
-    path, lock = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
+    folder = new_folder(out, RUNS, _name(corpora, resolved.config.model.cell), notice)
     try:
-        make_folder(path / "checkpoints")
-        config, vocabulary, facts = _encode(path, resolved, corpora, stdin, notice, progress, stop)
-        run = TrainingRun(path, config, vocabulary, facts, None, lock)
+        checkpoints = folder.new_folder("checkpoints")
+        config, vocabulary, facts = _encode(folder, resolved, corpora, stdin, notice, progress, stop)
+        run = TrainingRun(folder.path, config, vocabulary, facts, None, folder)
         run.model.initialise(config.training.seed, config.model.forget_bias, config.model.chrono)
         if initial is not None:
             _start_from(run, initial)
             run.history = (Past(0, f"began with the weights of {initial.path}, step {initial.step:,}"),)
-        write_atomically(path / "config.yaml", to_yaml(run.config).encode())
-        write_atomically(run.metrics.path, b"")
+        write_atomically(folder.new("config.yaml"), to_yaml(run.config).encode())
+        write_atomically(folder.new(run.metrics.path.name), b"")
+        folder.new(f"{checkpoints.name}/{checkpoint.checkpoint_name(0)}")
         run.save()
         run.start_baseline()
         return run
     except BaseException:
-        shutil.rmtree(path, ignore_errors=True)
-        lock.close()
-        if out is None:
-            with contextlib.suppress(OSError):  # such as other runs being there
-                RUNS.rmdir()
+        folder.abandon()
         raise
 
 
 def _encode(
-    path: Path,
+    folder: LockedFolder,
     resolved: Resolved,
     corpora: Sequence[str | Path],
     stdin: IO[bytes] | None,
@@ -93,7 +88,7 @@ def _encode(
 ) -> tuple[Config, Vocabulary, CorpusFacts]:
     """Read the texts twice: once to see which characters there are, once to write their ids."""
     config, data = resolved.config, resolved.config.data
-    with open_sources(corpora, path, ReadOptions.of(data), stdin, stop) as sources:
+    with open_sources(corpora, folder.path, ReadOptions.of(data), stdin, stop) as sources:
         seen = corpus.survey(sources, progress, stop)
         for text in seen.notices:
             notice(text)
@@ -104,10 +99,8 @@ def _encode(
         )
         config = choose(resolved, seen.lengths, len(vocabulary), notice, cores()).config
         parts = share_out(seen.lengths, config.data.val_fraction, config.data.test_fraction)
-        encode_block = vocabulary.encode_code_points
-        fingerprint = corpus.encode(
-            sources, path / "corpus.npy", encode_block, vocabulary.id_type, parts, progress, stop
-        )
+        encoding = vocabulary.encode_code_points, vocabulary.id_type, parts
+        fingerprint = corpus.encode(sources, folder.new("corpus.npy"), *encoding, progress, stop)
     train, validation, test = parts.sum(axis=0).tolist()
     facts = CorpusFacts(fingerprint, (train, validation, test), tuple(map(str, corpora)), seen.only_crlf)
     return config, vocabulary, facts
@@ -172,7 +165,7 @@ def resume(
         )
     if not checkpoint.list_checkpoints(path / "checkpoints"):
         raise CheckpointError(f"there is no checkpoint in {printable(str(path))}", "begin anew: charnn train TEXT")
-    lock = lock_folder(path)
+    folder = lock_folder(path)
     try:
         loaded = checkpoint.newest_good(path / "checkpoints", warn)
         document = read_document(loaded)
@@ -181,7 +174,7 @@ def resume(
         config, changes = _with_changes(document.config, layers, path)
         if corpora:
             _check_corpus(path, document, corpora, stop)
-        run = TrainingRun(path, config, document.vocabulary, document.corpus, document.baseline, lock, stop)
+        run = TrainingRun(path, config, document.vocabulary, document.corpus, document.baseline, folder, stop)
         with naming(loaded.path):
             run.restore(loaded, document.state)
         run.history = document.history
@@ -193,7 +186,7 @@ def resume(
         run.start_baseline()
         return run
     except BaseException:
-        lock.close()
+        folder.close()
         raise
 
 

@@ -18,7 +18,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from charnn.baseline.background import BackgroundBaseline
 from charnn.baseline.ngrams import Baseline
@@ -33,6 +33,7 @@ from charnn.runs.arrays import group
 from charnn.runs.document import CorpusFacts, Document, Past, read_document
 from charnn.runs.state import State
 from charnn.storage import checkpoint
+from charnn.storage.folder import LockedFolder
 from charnn.storage.metrics import MetricsFile
 from charnn.text import corpus
 from charnn.text.batches import Batches, Ids
@@ -54,11 +55,11 @@ class TrainingRun:
         vocabulary: Vocabulary,
         facts: CorpusFacts,
         baseline: Baseline | None,
-        lock: IO[bytes] | None,
+        folder: LockedFolder | None,
         stop: Callable[[], None] | None = None,
     ):
         self.path, self.config, self.vocabulary, self.facts = path, config, vocabulary, facts
-        self._baseline, self._lock = baseline, lock
+        self._baseline, self._folder = baseline, folder
         self._background: BackgroundBaseline | None = None
         ids = corpus.open_ids(path / "corpus.npy", facts.fingerprint, stop)
         cut = facts.split
@@ -93,9 +94,9 @@ class TrainingRun:
         if self._background is not None:
             self._background.close()
             self._background = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if self._folder is not None:
+            self._folder.close()
+            self._folder = None
 
     def start_baseline(self) -> None:
         """Measure the baseline beside training, where it is not known yet and there is a validation part."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from charnn.errors import CheckpointError, RunBusyError, StorageError, Warn
 from charnn.storage import checkpoint
 from charnn.storage.checkpoint import Array, Checkpoint
 from charnn.storage.disk import remove_stale_temporaries
-from charnn.storage.folder import lock_folder, make_folder
+from charnn.storage.folder import LockedFolder, lock_folder, make_folder
 
 
 class Cache:
@@ -25,7 +25,7 @@ class Cache:
 
     def __init__(self, folder: Path, facts: Mapping[str, Any], warn: Warn):
         self.folder, self.facts, self._warn = folder, dict(facts), warn
-        self._lock: IO[bytes] | None = None
+        self._lock: LockedFolder | None = None
         self._closed = False
 
     def __enter__(self) -> Cache:

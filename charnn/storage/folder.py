@@ -10,10 +10,9 @@ import itertools
 import os
 import re
 import shlex
-import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -30,8 +29,60 @@ UNFINISHED = re.compile(rf"lock|config\.yaml|corpus\.npy|metrics\.jsonl|tmp\w{{8
 """The files that making a run leaves when it is killed, before there is a checkpoint."""
 
 
-def lock_folder(path: Path) -> IO[bytes]:
-    """Take the folder for this process; freed by closing the file, or by dying. Raises RunBusyError, StorageError."""
+class LockedFolder:
+    """A folder that this process has for itself, until it closes it or dies.
+
+    What is made in it through ``new`` and ``new_folder`` is remembered: ``abandon`` removes that, and nothing else.
+    """
+
+    def __init__(self, path: Path, file: IO[bytes]):
+        self.path, self._file = path, file
+        self._undo: list[Callable[[], None]] = []
+
+    def __enter__(self) -> LockedFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self.close() if kind is None else self.abandon()
+
+    def close(self) -> None:
+        """Let others have it."""
+        self._file.close()
+
+    def new(self, name: str) -> Path:
+        """Where this process is about to write a file. Raises StorageError if something is there already."""
+        path = self.path / name
+        if os.path.lexists(path):
+            raise StorageError(f"cannot write {printable(str(path))}: something else made it meanwhile")
+        self._undo.append(path.unlink)
+        return path
+
+    def new_folder(self, name: str) -> Path:
+        """A folder in this one, made if it is not there. Raises StorageError."""
+        path = self.path / name
+        if make_folder(path):
+            self._undo.append(path.rmdir)
+        return path
+
+    def made_before(self, undo: Sequence[Callable[[], None]]) -> None:
+        """Remember how to remove what was made before the lock could be taken, the oldest first."""
+        self._undo[:0] = undo
+
+    def abandon(self) -> None:
+        """Remove what was made, of folders those that hold nothing else, and let others have what is left."""
+        if _is_at(self._file, self.path / "lock"):
+            _undo_all(self._undo)
+        self.close()
+
+
+def _undo_all(undo: Sequence[Callable[[], None]]) -> None:
+    for one in reversed(undo):
+        with suppress(OSError):
+            one()
+
+
+def lock_folder(path: Path) -> LockedFolder:
+    """Take the folder for this process. Raises RunBusyError, StorageError."""
     owner = ""
     for attempt in range(ATTEMPTS):
         time.sleep(PAUSE if attempt else 0)
@@ -39,7 +90,7 @@ def lock_folder(path: Path) -> IO[bytes]:
             file = os.fdopen(open_to_write(path / "lock"), "r+b", buffering=0)
             try:
                 if _take(file, path / "lock"):
-                    return file
+                    return LockedFolder(path, file)
                 file.seek(0)
                 owner = file.read(32).decode("ascii", "replace").strip()
             except OSError:
@@ -65,8 +116,8 @@ def _take(file: IO[bytes], path: Path) -> bool:
 def _is_at(file: IO[bytes], path: Path) -> bool:
     """Whether the file is still the one at this path: another process may have removed it just before."""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
@@ -79,46 +130,54 @@ def is_busy(path: Path) -> bool:
         return False
 
 
-def new_folder(out: Path | None, root: Path, name: str, notice: Callable[[str], None]) -> tuple[Path, IO[bytes]]:
-    """An empty folder with the lock on it: ``out``, or the first free ``root/name-<n>``; ``root`` is made if missing.
+def new_folder(out: Path | None, root: Path, name: str, notice: Callable[[str], None]) -> LockedFolder:
+    """An empty folder, locked: ``out``, or the first free ``root/name-<n>``; ``root`` is made if missing.
 
     A folder that holds nothing but what a killed process left before its first checkpoint counts as free. Raises
     ConfigError if ``out`` is taken, RunBusyError if another process is just making it, StorageError.
     """
-    if out is not None:
-        if out.parent == root:
-            make_folder(root)
-        return out, _claim(out, notice)
-    make_folder(root)
+    undo: list[Callable[[], None]] = []
+    try:
+        if (out is None or out.parent == root) and make_folder(root):
+            undo.append(root.rmdir)
+        folder = _first_free(root, name, notice) if out is None else _claim(out, notice)
+        folder.made_before(undo)
+        return folder
+    except BaseException:
+        _undo_all(undo)
+        raise
+
+
+def _first_free(root: Path, name: str, notice: Callable[[str], None]) -> LockedFolder:
     for number in itertools.count(1):
-        folder = root / f"{name}-{number}"
+        path = root / f"{name}-{number}"
         with suppress(ConfigError, RunBusyError):
-            if folder.is_dir() or not os.path.lexists(folder):
-                return folder, _claim(folder, notice)
+            if path.is_dir() or not os.path.lexists(path):
+                return _claim(path, notice)
     raise AssertionError("unreachable")
 
 
-def _claim(path: Path, notice: Callable[[str], None]) -> IO[bytes]:
-    """Make the folder, or empty it of what a killed process left; the lock on it."""
-    is_new = make_folder(path)
-    lock = None
+def _claim(path: Path, notice: Callable[[str], None]) -> LockedFolder:
+    """Make the folder, or empty it of what a killed process left, and lock it."""
+    undo: list[Callable[[], None]] = []
+    folder = None
     try:
+        if make_folder(path):
+            undo.append(path.rmdir)
         _check_free(path)
-        lock = lock_folder(path)
+        folder = lock_folder(path)
+        undo.append((path / "lock").unlink)
         left = [entry for entry in _check_free(path) if entry.name != "lock"]
         if left:
             notice(f"{printable(str(path))}: beginning anew what another process left unfinished")
-        with storage_errors("write in", path):
-            for entry in left:
-                shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else Path(entry).unlink()
-        return lock
+        for entry in left:
+            _remove_left_over(Path(entry))
+        folder.made_before(undo)
+        return folder
     except BaseException:
-        with suppress(OSError):
-            if lock is not None:
-                (path / "lock").unlink(missing_ok=True)
-                lock.close()
-            if is_new:
-                path.rmdir()
+        _undo_all(undo)
+        if folder is not None:
+            folder.close()
         raise
 
 
@@ -148,16 +207,30 @@ def _entries(path: Path) -> list[os.DirEntry[str]]:
         return list(entries)
 
 
+def _remove_left_over(path: Path) -> None:
+    with storage_errors("remove", path):
+        if path.is_dir():
+            for entry in _entries(path):
+                Path(entry).unlink()
+            path.rmdir()
+        else:
+            path.unlink()
+
+
 def make_folder(path: Path) -> bool:
     """Make a folder, on disk, and say whether there was none. Raises StorageError."""
     try:
         path.mkdir()
-        with suppress(PermissionError):  # a folder that may be written but not read
-            sync_folder(path.parent)
     except OSError as error:
         if isinstance(error, FileExistsError) and path.is_dir():
             return False
         missing = isinstance(error, FileNotFoundError)
         hint = f"make the folder it belongs in first: mkdir -p {printable(str(path.parent))}" if missing else ""
         raise StorageError(f"cannot make the folder {printable(str(path))}: {error.strerror}", hint) from error
+    try:
+        with storage_errors("make the folder", path), suppress(PermissionError):  # written but not read
+            sync_folder(path.parent)
+    except StorageError:
+        path.rmdir()
+        raise
     return True
