@@ -47,7 +47,7 @@ class Session:
     """A text that the network and somebody else write together: ``read`` adds theirs, ``write`` adds the network's.
 
     ``settings`` say how characters are drawn, and may be replaced at any time. ``state`` may be kept, and given back to
-    this session or another one of the same model. ``seed`` is that of the random numbers, which go on through
+    the same ``Session`` or to another of the same model. ``seed`` is that of the random numbers, which go on through
     everything: what is undone and written again is another text.
     """
 
