@@ -43,7 +43,7 @@ setup(
     packages=find_packages(include=["charnn", "charnn.*"]),
     package_data={"charnn": ["py.typed"], "charnn.export": ["web/*"]},
     cmdclass={"build_py": BuildWithPresetsAndCorpora},
-    install_requires=["numpy>=1.24", "click>=8.2", "rich>=13", "pyyaml>=6", "safetensors>=0.4.5"],
+    install_requires=["numpy>=1.24", "click>=8.2", "rich>=15", "pyyaml>=6", "safetensors>=0.4.5"],
     extras_require={
         "mpi": ["mpi4py>=4"],
         "test": [

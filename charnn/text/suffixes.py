@@ -87,7 +87,7 @@ def sort_suffixes(ids: Ids, size: int) -> Indices:
         if not len(at) or length >= coding.depth:
             return order
         places = order[at]
-        ties = rank[places] * np.int64(N + 2) + rank[np.minimum(places + length, N)] + 1
+        ties = rank[places].astype(np.int64) * (N + 2) + rank[np.minimum(places + length, N)] + 1
         by = ties.argsort()
         order[at] = places[by]
         new = _differs(ties[by])
